@@ -1,0 +1,34 @@
+"""httpx on the connections of this package, with orjson: what everything above them costs is the difference to ours."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import orjson
+
+from mailchannels.connections import Connections, Request
+
+from ..jobs import Job
+from ..workloads import KEY, raw_request
+from . import AsyncCall, Load, hold
+
+
+@asynccontextmanager
+async def open_load(job: Job) -> AsyncIterator[Load[AsyncCall]]:
+    """Open the connections."""
+    wanted = raw_request(job.workload)
+    connections = Connections(
+        base_url=job.base_url, headers={"X-API-Key": KEY}, limit=max(100, job.concurrency), transport=None
+    )
+
+    async def call() -> None:
+        body = None if wanted.document is None else orjson.dumps(wanted.document())
+        async with connections.permit(None):
+            reply = await connections.exchange(Request(wanted.method, wanted.path, wanted.path, body))
+        hold(wanted.is_whole(orjson.loads(reply.body)))
+
+    try:
+        yield Load(call)
+    finally:
+        await connections.aclose()

@@ -1,0 +1,747 @@
+"""The domains module: provision domains, list and delete them, and keep what belongs to each."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
+from contextlib import aclosing
+from types import NoneType
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from .. import batches, checks, wire
+from ..batches import LoginLinks, Provisioning
+from ..bulk import AnyIterable
+from ..connections import Secret
+from ..entries import ListEntries
+from ..errors import InvalidInput
+from ..models import (
+    Alias,
+    BulkLoginLinkResult,
+    BulkProvisionResult,
+    Domain,
+    DomainPage,
+    DomainSettings,
+    DownstreamAddress,
+    ListEntry,
+    ListName,
+    LoginLink,
+    ProvisionedDomain,
+)
+from ..names import canonical_name, canonical_or_folded
+from ..repeats import Lately
+
+if TYPE_CHECKING:
+    from .client import AsyncMailChannelsClient
+
+LONGEST_ADDRESS: Final = 4_000
+"""Characters of an address at most; servers and proxies start to refuse them not far above."""
+
+
+class AsyncDomains:
+    """Everything the API does with domains.
+
+    Every method takes `timeout`, which replaces the client's for that call (for a bulk call: for each of its requests),
+    and raises, besides what it names itself:
+
+    - `InvalidInput` where an argument cannot be right; nothing is sent then,
+    - `ConfigurationError` where the client is closed,
+    - `RequestError` where no answer came, `UnexpectedResponse` where it was none the API promises,
+    - `APIError`, by its subclasses, where the API says no: `Unauthorized` for a refused key, `RateLimited` and
+      `ServerError` once the retries are used up.
+
+    Args:
+        client: The client to send through.
+
+    Example:
+        >>> domains = AsyncDomains(AsyncMailChannelsClient("your-api-key"))
+    """
+
+    def __init__(self, client: AsyncMailChannelsClient) -> None:
+        self._transport = client._transport  # noqa: SLF001  # the one thing a module takes from its client
+        self._entries = ListEntries(self._transport, "/domains/{domain}")
+
+    async def provision(
+        self,
+        domain: Domain,
+        *,
+        associate_key: bool | None = None,
+        overwrite: bool | None = None,
+        timeout: float | None = None,
+    ) -> ProvisionedDomain:
+        """Provision one domain.
+
+        Provisioning is idempotent, so it is repeated where an answer is lost.
+
+        Args:
+            domain: The domain with its `subscription_handle`; sections left None keep what is stored, `[]` empties.
+            associate_key: True lets only this API key manage the domain from now on; None, the default, leaves it out.
+            overwrite: True replaces the settings of a domain that exists already; without it they stay as they are.
+            timeout: Seconds; None takes the client's.
+
+        Returns:
+            The domain as the API stored it; `created` is False where it existed before.
+
+        Raises:
+            InvalidInput: The domain, or a part of it, cannot be right, or it has no `subscription_handle`.
+            Forbidden: The subscription is full or not yours.
+            Conflict: The domain belongs to another customer.
+
+        Example:
+            >>> stored = await client.domains.provision(Domain("example.com", subscription_handle="basic"))
+
+        Endpoint: `POST /domains`; 200 and 201 tell an existing domain from a new one (specification 1.2.0).
+        """
+        if not isinstance(domain, Domain):
+            raise InvalidInput("domain", f"must be a Domain with a subscription_handle, not {type(domain).__name__}")
+        if domain.subscription_handle is None:
+            raise InvalidInput("domain.subscription_handle", "is missing; name the subscription to provision against")
+        answer = await self._transport.request(
+            "POST",
+            "/domains",
+            query={
+                "associate-key": checks.flag("associate_key", associate_key),
+                "overwrite": checks.flag("overwrite", overwrite),
+            },
+            body=wire.dump(wire.unstructured(checks.outgoing(domain))),
+            timeout=timeout,
+        )
+        stored = attrs.asdict(answer.read(Domain), recurse=False)
+        return ProvisionedDomain(**stored, created=answer.status == 201)  # noqa: PLR2004
+
+    async def bulk_provision(
+        self,
+        domains: AnyIterable[Domain | str],
+        *,
+        subscription_handle: str,
+        associate_key: bool | None = None,
+        overwrite: bool | None = None,
+        concurrency: int = 16,
+        timeout: float | None = None,
+    ) -> BulkProvisionResult:
+        """Provision any number of domains and wait for all of them.
+
+        Args:
+            domains: Domains or names, in any iterable or async iterable of any length; 1,000 go into a request.
+            subscription_handle: The subscription to provision against.
+            associate_key: True lets only this API key manage the domains from now on; None leaves it out.
+            overwrite: True replaces the settings of domains that exist already; without it they stay as they are.
+            concurrency: Requests under way at most; 16 by default, from 1.
+            timeout: Seconds for each request; None takes the client's.
+
+        Returns:
+            Every input once, in `successes` or in `errors`, with its position. A name that repeats among 50,000 inputs
+            is sent once: with the same settings it shares the outcome, with others it is an error.
+
+        Raises:
+            InvalidInput: `subscription_handle` or `concurrency` cannot be right. A bad domain raises nothing: it is an
+                item of `errors`, and so is whatever the API refuses.
+
+        Example:
+            >>> result = await client.domains.bulk_provision(["a.example", "b.example"], subscription_handle="basic")
+            >>> result.raise_for_errors()
+
+        Endpoint: `POST /domains/batch`, at most 1,000 domains a request (specification 1.2.0).
+        """
+        results = self.iter_bulk_provision(
+            domains,
+            subscription_handle=subscription_handle,
+            associate_key=associate_key,
+            overwrite=overwrite,
+            concurrency=concurrency,
+            timeout=timeout,
+        )
+        return BulkProvisionResult.merge([result async for result in results])
+
+    async def iter_bulk_provision(
+        self,
+        domains: AnyIterable[Domain | str],
+        *,
+        subscription_handle: str,
+        associate_key: bool | None = None,
+        overwrite: bool | None = None,
+        concurrency: int = 16,
+        timeout: float | None = None,
+    ) -> AsyncGenerator[BulkProvisionResult, None]:
+        """Provision any number of domains and give the outcomes as they come, in flat memory.
+
+        Leaving the loop early stops reading and cancels the requests under way; what they had sent is then unknown.
+
+        Args:
+            domains: As for `bulk_provision`; it is read no faster than the results are.
+            subscription_handle: The subscription to provision against.
+            associate_key: True lets only this API key manage the domains from now on; None leaves it out.
+            overwrite: True replaces the settings of domains that exist already; without it they stay as they are.
+            concurrency: Requests under way at most; 16 by default, from 1.
+            timeout: Seconds for each request; None takes the client's.
+
+        Returns:
+            An iterator of results, one for each answered request, in the order of the answers.
+
+        Raises:
+            InvalidInput: `subscription_handle` or `concurrency` cannot be right.
+
+        Example:
+            >>> async for result in client.domains.iter_bulk_provision(names, subscription_handle="basic"):
+            ...     print(len(result.successes), "provisioned")
+
+        Endpoint: `POST /domains/batch`, at most 1,000 domains a request (specification 1.2.0).
+        """
+        operation = Provisioning(
+            self._transport,
+            subscription_handle=checks.handle("subscription_handle", subscription_handle),
+            associate_key=checks.flag("associate_key", associate_key),
+            overwrite=checks.flag("overwrite", overwrite),
+            timeout=checks.seconds("timeout", timeout),
+        )
+        async with aclosing(batches.results(self._transport, operation, concurrency, "domains", domains)) as results:
+            async for items in results:
+                yield BulkProvisionResult.of(items, stopped_by=results.stopped_by)
+
+    async def list(
+        self,
+        *,
+        domains: Sequence[str] | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+        timeout: float | None = None,
+    ) -> DomainPage:
+        """Fetch one page of the domains that this API key can see.
+
+        Args:
+            domains: Only these names; None asks for all, an empty list for none, which takes no request. Many names
+                are asked for in several requests.
+            limit: Domains at most, 1 to 5,000; the API's default is 10.
+            offset: Domains to skip, from 0; the API's default is 0.
+            timeout: Seconds; None takes the client's.
+
+        Returns:
+            The page's domains, and how many there are in all.
+
+        Raises:
+            InvalidInput: A name, `limit` or `offset` cannot be right.
+
+        Example:
+            >>> page = await client.domains.list(limit=100)
+            >>> print(page.total)
+
+        Endpoint: `GET /domains` (specification 1.2.0).
+        """
+        window = checks.page(limit, offset, at_most=checks.MAX_LISTED)
+        parts = [*_parts(domains, self._room_for_names)]
+        if len(parts) == 1:
+            return await self._page(parts[0], **window, timeout=timeout)
+        page = DomainPage([], 0)
+        wanted, skipped = 10 if limit is None else limit, offset or 0
+        for part in parts:
+            # Where the page is full already, the part is only counted.
+            found = await self._page(part, limit=max(wanted, 1), offset=skipped, timeout=timeout)
+            page.domains += found.domains[:wanted]
+            page.total += found.total
+            wanted = max(0, wanted - len(found.domains))
+            skipped = max(0, skipped - found.total)
+        return page
+
+    async def iter_list(
+        self,
+        *,
+        domains: Sequence[str] | None = None,
+        page_size: int = 1000,
+        timeout: float | None = None,
+    ) -> AsyncGenerator[Domain, None]:
+        """Go through all the domains that this API key can see.
+
+        The API pages by position: a domain that is added or deleted meanwhile shifts the others, so that one may be
+        missed; one that turns up again among the next 10,000 is given once.
+
+        Args:
+            domains: Only these names; None asks for all, an empty list for none.
+            page_size: Domains a request, 1 to 5,000; 1,000 by default.
+            timeout: Seconds for each request; None takes the client's.
+
+        Returns:
+            An iterator of domains, in the API's order.
+
+        Raises:
+            InvalidInput: A name or `page_size` cannot be right.
+
+        Example:
+            >>> async for domain in client.domains.iter_list():
+            ...     print(domain.domain)
+
+        Endpoint: `GET /domains` (specification 1.2.0).
+        """
+        checks.whole_number("page_size", page_size, at_least=1, at_most=checks.MAX_LISTED)
+        lately = Lately()
+        for part in _parts(domains, self._room_for_names):
+            offset, total = 0, 1
+            while offset < total:
+                page = await self._page(part, limit=page_size, offset=offset, timeout=timeout)
+                for domain in page.domains:
+                    if lately.is_new(canonical_or_folded(domain.domain)):
+                        yield domain
+                total = page.total if page.domains else 0
+                offset += len(page.domains)
+
+    async def delete(self, domain: str, *, timeout: float | None = None) -> None:
+        """Stop protecting a domain.
+
+        Args:
+            domain: The domain's name.
+            timeout: Seconds; None takes the client's.
+
+        Returns:
+            None; also where an answer was lost and the repeat finds the domain gone.
+
+        Raises:
+            NotFound: The domain does not exist.
+            Forbidden: It is associated with another API key, or an alias.
+
+        Example:
+            >>> await client.domains.delete("example.com")
+
+        Endpoint: `DELETE /domains/{domain}` (specification 1.2.0).
+        """
+        await self._transport.delete("/domains/{domain}", {"domain": canonical_name(domain)}, timeout=timeout)
+
+    async def add_list_entry(
+        self, domain: str, list_name: ListName, item: str, *, timeout: float | None = None
+    ) -> ListEntry:
+        """Put an entry on a domain's safelist or blocklist.
+
+        Args:
+            domain: The domain's name.
+            list_name: `safelist` or `blocklist`; `whitelist` and `blacklist` are deprecated.
+            item: A domain, an email address or an IP address, at most 320 characters.
+            timeout: Seconds; None takes the client's.
+
+        Returns:
+            The entry, with what the API took the item for.
+
+        Raises:
+            BadRequest: The item is none of the three.
+            NotFound: The domain does not exist.
+            Forbidden: It is associated with another API key or customer, or an alias.
+
+        Example:
+            >>> entry = await client.domains.add_list_entry("example.com", "safelist", "partner.example")
+
+        Endpoint: `POST /domains/{domain}/lists/{listname}` (specification 1.2.0).
+        """
+        return await self._entries.add({"domain": canonical_name(domain)}, list_name, item, timeout)
+
+    async def list_entries(
+        self, domain: str, list_name: ListName, *, timeout: float | None = None
+    ) -> builtins.list[ListEntry]:
+        """Fetch a domain's safelist or blocklist.
+
+        Args:
+            domain: The domain's name.
+            list_name: `safelist` or `blocklist`; `whitelist` and `blacklist` are deprecated.
+            timeout: Seconds; None takes the client's.
+
+        Returns:
+            The whole list.
+
+        Raises:
+            NotFound: The domain does not exist.
+            Forbidden: It is associated with another API key or customer, or an alias.
+
+        Example:
+            >>> entries = await client.domains.list_entries("example.com", "blocklist")
+
+        Endpoint: `GET /domains/{domain}/lists/{listname}` (specification 1.2.0).
+        """
+        return await self._entries.fetch({"domain": canonical_name(domain)}, list_name, timeout)
+
+    async def delete_list_entry(
+        self, domain: str, list_name: ListName, item: str, *, timeout: float | None = None
+    ) -> None:
+        """Take an entry off a domain's safelist or blocklist.
+
+        Args:
+            domain: The domain's name.
+            list_name: `safelist` or `blocklist`; `whitelist` and `blacklist` are deprecated.
+            item: The entry's item.
+            timeout: Seconds; None takes the client's.
+
+        Returns:
+            None, once the entry is gone.
+
+        Raises:
+            NotFound: The domain does not exist.
+            Forbidden: It is associated with another API key or customer, or an alias.
+
+        Example:
+            >>> await client.domains.delete_list_entry("example.com", "safelist", "partner.example")
+
+        Endpoint: `DELETE /domains/{domain}/lists/{listname}` (specification 1.2.0).
+        """
+        await self._entries.delete({"domain": canonical_name(domain)}, list_name, item, timeout)
+
+    async def create_login_link(self, domain: str, *, timeout: float | None = None) -> LoginLink:
+        """Mint a link that logs its bearer in as the domain's administrator.
+
+        Args:
+            domain: The domain's name.
+            timeout: Seconds; None takes the client's.
+
+        Returns:
+            The link, which is a credential: its repr is masked, and it is in no log.
+
+        Raises:
+            Unauthorized: The domain is not this customer's, or the API key was refused.
+            Forbidden: It is associated with another API key or customer, or an alias.
+            NotFound: The domain does not exist.
+
+        Example:
+            >>> link = await client.domains.create_login_link("example.com")
+            >>> hand_over(link.link)
+
+        Endpoint: `GET /domains/{domain}/login-link` (specification 1.2.0).
+        """
+        return await self._transport.send(
+            "GET",
+            "/domains/{domain}/login-link",
+            {"domain": canonical_name(domain)},
+            returns=LoginLink,
+            timeout=timeout,
+        )
+
+    async def bulk_create_login_links(
+        self, domains: AnyIterable[str], *, concurrency: int = 16, timeout: float | None = None
+    ) -> BulkLoginLinkResult:
+        """Mint login links for any number of domains and wait for all of them.
+
+        Args:
+            domains: Names, in any iterable or async iterable of any length; 1,000 go into a request.
+            concurrency: Requests under way at most; 16 by default, from 1.
+            timeout: Seconds for each request; None takes the client's.
+
+        Returns:
+            Every input once, in `successes` with its link or in `errors`, with its position.
+
+        Raises:
+            InvalidInput: `concurrency` cannot be right. A bad name raises nothing: it is an item of `errors`.
+
+        Example:
+            >>> result = await client.domains.bulk_create_login_links(["a.example", "b.example"])
+            >>> links = {item.domain: item.login_link for item in result.successes}
+
+        Endpoint: `POST /domains/batch/login-link`, at most 1,000 domains a request (specification 1.2.0).
+        """
+        results = self.iter_bulk_create_login_links(domains, concurrency=concurrency, timeout=timeout)
+        return BulkLoginLinkResult.merge([result async for result in results])
+
+    async def iter_bulk_create_login_links(
+        self, domains: AnyIterable[str], *, concurrency: int = 16, timeout: float | None = None
+    ) -> AsyncGenerator[BulkLoginLinkResult, None]:
+        """Mint login links for any number of domains and give them as they come, in flat memory.
+
+        Args:
+            domains: As for `bulk_create_login_links`; it is read no faster than the results are.
+            concurrency: Requests under way at most; 16 by default, from 1.
+            timeout: Seconds for each request; None takes the client's.
+
+        Returns:
+            An iterator of results, one for each answered request, in the order of the answers.
+
+        Raises:
+            InvalidInput: `concurrency` cannot be right.
+
+        Example:
+            >>> async for result in client.domains.iter_bulk_create_login_links(names):
+            ...     store(result.successes)
+
+        Endpoint: `POST /domains/batch/login-link`, at most 1,000 domains a request (specification 1.2.0).
+        """
+        operation = LoginLinks(self._transport, timeout=checks.seconds("timeout", timeout))
+        async with aclosing(batches.results(self._transport, operation, concurrency, "domains", domains)) as results:
+            async for items in results:
+                yield BulkLoginLinkResult.of(items, stopped_by=results.stopped_by)
+
+    async def set_downstream_address(
+        self, domain: str, records: Sequence[DownstreamAddress], *, timeout: float | None = None
+    ) -> builtins.list[DownstreamAddress]:
+        """Replace the mail servers that a domain's filtered mail is delivered to.
+
+        Args:
+            domain: The domain's name.
+            records: The new addresses, at most 10; an empty list deletes them all.
+            timeout: Seconds; None takes the client's.
+
+        Returns:
+            The addresses as they are stored now.
+
+        Raises:
+            InvalidInput: There are more than 10, or one of them cannot be right.
+            NotFound: The domain does not exist.
+            Forbidden: It is associated with another API key or customer, or an alias.
+
+        Example:
+            >>> mail_server = DownstreamAddress(priority=10, weight=10, port=25, target="mx1.hosting.example.")
+            >>> stored = await client.domains.set_downstream_address("example.com", [mail_server])
+
+        Endpoint: `PUT /domains/{domain}/downstream-address` (specification 1.2.0).
+        """
+        checks.downstream_addresses("records", records)
+        stored = await self._transport.send(
+            "PUT",
+            "/domains/{domain}/downstream-address",
+            {"domain": canonical_name(domain)},
+            body=wire.dump({"records": wire.unstructured(builtins.list(records))}),
+            returns=wire.DownstreamRecords,
+            timeout=timeout,
+        )
+        return stored.records or []
+
+    async def list_downstream_addresses(
+        self,
+        domain: str,
+        *,
+        limit: int | None = None,
+        offset: int | None = None,
+        timeout: float | None = None,
+    ) -> builtins.list[DownstreamAddress]:
+        """Fetch one page of the mail servers that a domain's filtered mail is delivered to.
+
+        Args:
+            domain: The domain's name.
+            limit: Addresses at most, from 1; the API's default is 10.
+            offset: Addresses to skip, from 0; the API's default is 0.
+            timeout: Seconds; None takes the client's.
+
+        Returns:
+            The page's addresses.
+
+        Raises:
+            InvalidInput: The name, `limit` or `offset` cannot be right.
+            NotFound: The domain does not exist.
+            Forbidden: It is associated with another API key or customer, or an alias.
+
+        Example:
+            >>> addresses = await client.domains.list_downstream_addresses("example.com")
+
+        Endpoint: `GET /domains/{domain}/downstream-address` (specification 1.2.0).
+        """
+        window = checks.page(limit, offset)
+        page = await self._transport.send(
+            "GET",
+            "/domains/{domain}/downstream-address",
+            {"domain": canonical_name(domain)},
+            query=window,
+            returns=wire.DownstreamRecords,
+            timeout=timeout,
+        )
+        return page.records or []
+
+    async def iter_list_downstream_addresses(
+        self, domain: str, *, page_size: int = 100, timeout: float | None = None
+    ) -> AsyncGenerator[DownstreamAddress, None]:
+        """Go through all the mail servers that a domain's filtered mail is delivered to.
+
+        Args:
+            domain: The domain's name.
+            page_size: Addresses a request, from 1; 100 by default.
+            timeout: Seconds for each request; None takes the client's.
+
+        Returns:
+            An iterator of addresses, in the API's order.
+
+        Raises:
+            InvalidInput: The name or `page_size` cannot be right.
+            NotFound: The domain does not exist.
+            Forbidden: It is associated with another API key or customer, or an alias.
+
+        Example:
+            >>> async for address in client.domains.iter_list_downstream_addresses("example.com"):
+            ...     print(address.target)
+
+        Endpoint: `GET /domains/{domain}/downstream-address` (specification 1.2.0).
+        """
+        checks.whole_number("page_size", page_size, at_least=1)
+        offset, full = 0, True
+        while full:  # the API tells no total: a short page is the last
+            page = await self.list_downstream_addresses(domain, limit=page_size, offset=offset, timeout=timeout)
+            for address in page:
+                yield address
+            offset, full = offset + len(page), len(page) >= page_size
+
+    async def update_api_key(self, domain: str, key: str, *, timeout: float | None = None) -> None:
+        """Hand a domain over to another API key, which alone manages it from then on.
+
+        Args:
+            domain: The domain's name.
+            key: The new API key, printable ASCII without white space; no repr, log or error shows it.
+            timeout: Seconds; None takes the client's.
+
+        Returns:
+            None, once the new key is in force.
+
+        Raises:
+            Forbidden: The domain is associated with another API key or customer, or an alias. Where `maybe_applied` is
+                true, an earlier attempt may have succeeded and locked this client's key out.
+            NotFound: The domain does not exist.
+
+        Example:
+            >>> await client.domains.update_api_key("example.com", "the-new-api-key")
+
+        Endpoint: `PUT /domains/{domain}/api-key` (specification 1.2.0).
+        """
+        body = Secret(wire.dump({"apiKey": checks.credential("key", key)}), key)
+        del key  # a traceback that shows variables must not show it
+        await self._transport.send(
+            "PUT",
+            "/domains/{domain}/api-key",
+            {"domain": canonical_name(domain)},
+            body=body,
+            returns=NoneType,
+            timeout=timeout,
+        )
+
+    async def create_alias(self, domain: str, alias: str, *, timeout: float | None = None) -> Alias:
+        """Give a domain another name, whose mail is treated as the domain's own.
+
+        Args:
+            domain: The domain's name.
+            alias: The other name, at most 255 characters; Unicode is accepted and sent as A-labels.
+            timeout: Seconds; None takes the client's.
+
+        Returns:
+            The alias, with the domain as the API stores it.
+
+        Raises:
+            InvalidInput: One of the names cannot be right.
+            Conflict: The alias is a domain already, or an alias of this or another one. Where `maybe_applied` is true,
+                an earlier attempt, whose answer was lost, may have created it.
+            NotFound: The domain does not exist.
+            Forbidden: It is associated with another API key or customer.
+
+        Example:
+            >>> alias = await client.domains.create_alias("example.com", "example.net")
+
+        Endpoint: `POST /domains/{domain}/alias/{alias}` (specification 1.2.0).
+        """
+        return await self._transport.send(
+            "POST",
+            "/domains/{domain}/alias/{alias}",
+            {"domain": canonical_name(domain), "alias": checks.alias("alias", alias)},
+            returns=Alias,
+            timeout=timeout,
+        )
+
+    async def delete_alias(self, domain: str, alias: str, *, timeout: float | None = None) -> None:
+        """Take an alias from a domain.
+
+        Args:
+            domain: The domain's name.
+            alias: The alias, at most 255 characters.
+            timeout: Seconds; None takes the client's.
+
+        Returns:
+            None; also where an answer was lost and the repeat finds the alias gone.
+
+        Raises:
+            InvalidInput: One of the names cannot be right.
+            NotFound: The domain or the alias does not exist.
+            Forbidden: The domain is associated with another API key or customer.
+
+        Example:
+            >>> await client.domains.delete_alias("example.com", "example.net")
+
+        Endpoint: `DELETE /domains/{domain}/alias/{alias}` (specification 1.2.0).
+        """
+        await self._transport.delete(
+            "/domains/{domain}/alias/{alias}",
+            {"domain": canonical_name(domain), "alias": checks.alias("alias", alias)},
+            timeout=timeout,
+        )
+
+    async def update_settings(
+        self,
+        domain: str,
+        settings: DomainSettings | None = None,
+        *,
+        admins: Sequence[str] | None = None,
+        downstream_addresses: Sequence[DownstreamAddress] | None = None,
+        aliases: Sequence[str] | None = None,
+        reset: Sequence[str] = (),
+        timeout: float | None = None,
+    ) -> None:
+        """Change the settings of a domain, and its administrators, mail servers and aliases.
+
+        Args:
+            domain: The domain's name.
+            settings: Settings to change; those that are None stay as they are.
+            admins: Email addresses to replace the administrators with; None keeps them, `[]` removes them all.
+            downstream_addresses: Mail servers to replace the present ones with, at most 10; None keeps them, `[]`
+                removes them all.
+            aliases: Names to replace the aliases with, each at most 255 characters; None keeps them, `[]` removes all.
+            reset: Names of settings, such as `"abuse_policy"`, to set back to null.
+            timeout: Seconds; None takes the client's.
+
+        Returns:
+            None, once the change is made.
+
+        Raises:
+            InvalidInput: A part cannot be right, a setting is unknown, or both given and reset, or nothing is changed.
+            NotFound: The domain does not exist.
+            Forbidden: It is associated with another API key or customer, or an alias.
+
+        Example:
+            >>> await client.domains.update_settings("example.com", DomainSettings("flag"), reset=["spam_header_name"])
+
+        Endpoint: `PUT /domains/{domain}/settings` (specification 1.2.0).
+        """
+        wanted = checks.changes(
+            domain,
+            settings,
+            admins=admins,
+            downstream_addresses=downstream_addresses,
+            aliases=aliases,
+            reset=reset,
+        )
+        await self._transport.send(
+            "PUT",
+            "/domains/{domain}/settings",
+            {"domain": wanted.domain},
+            body=wire.dump(wire.settings_update(wanted, reset)),
+            returns=NoneType,
+            timeout=timeout,
+        )
+
+    @property
+    def _room_for_names(self) -> int:
+        return LONGEST_ADDRESS - len(self._transport.base_url) - len("/domains?domains=&limit=5000&offset=9999999999")
+
+    async def _page(
+        self, names: builtins.list[str] | None, *, limit: int | None, offset: int | None, timeout: float | None
+    ) -> DomainPage:
+        return await self._transport.send(
+            "GET",
+            "/domains",
+            query={"domains": names, "limit": limit, "offset": offset},
+            returns=DomainPage,
+            timeout=timeout,
+        )
+
+
+def _parts(domains: Sequence[str] | None, room: int) -> Iterator[list[str] | None]:
+    """Cut names into what one address has room for; None stands for all domains."""
+    if domains is None:
+        yield None
+        return
+    if isinstance(domains, (str, bytes)) or not isinstance(domains, Collection):
+        raise InvalidInput("domains", f"must be a list of names, not {type(domains).__name__}")
+    part: list[str] = []
+    length = 0
+    # A name asked for twice would be counted twice, once in each of two queries.
+    for name in dict.fromkeys(canonical_name(name, f"domains[{i}]") for i, name in enumerate(domains)):
+        if length + len(name) > room:
+            yield part
+            part, length = [], 0
+        part.append(name)
+        length += len(name) + 1
+    if part:
+        yield part

@@ -1,0 +1,117 @@
+"""The service module: its condition, the customer's subscriptions, and reports of misjudged mail."""
+
+from __future__ import annotations
+
+from types import NoneType
+from typing import TYPE_CHECKING
+
+from .. import checks, wire
+from ..models import ReportType, SmtpEnvelope, Subscription
+
+if TYPE_CHECKING:
+    from .client import AsyncMailChannelsClient
+
+
+class AsyncService:
+    """What concerns the account or the service as a whole.
+
+    Every method takes `timeout` and raises what those of `AsyncDomains` do.
+
+    Args:
+        client: The client to send through.
+
+    Example:
+        >>> service = AsyncService(AsyncMailChannelsClient("your-api-key"))
+    """
+
+    def __init__(self, client: AsyncMailChannelsClient) -> None:
+        self._transport = client._transport  # noqa: SLF001  # the one thing a module takes from its client
+
+    async def status(self, *, timeout: float | None = None) -> None:
+        """Ask whether the service is in good condition.
+
+        Args:
+            timeout: Seconds; None takes the client's.
+
+        Returns:
+            None where it is.
+
+        Raises:
+            APIError: It is not.
+
+        Example:
+            >>> await client.service.status()
+
+        Endpoint: `GET /status` (specification 1.2.0).
+        """
+        await self._transport.send("GET", "/status", returns=NoneType, timeout=timeout)
+
+    async def subscriptions(self, *, timeout: float | None = None) -> list[Subscription]:
+        """Fetch the customer's subscriptions.
+
+        Args:
+            timeout: Seconds; None takes the client's.
+
+        Returns:
+            The subscriptions, each with its limits and the number of domains provisioned against it.
+
+        Raises:
+            NotFound: The API knows no customer for this key.
+
+        Example:
+            >>> for subscription in await client.service.subscriptions():
+            ...     print(subscription.handle, subscription.active_accounts_count)
+
+        Endpoint: `GET /subscriptions` (specification 1.2.0).
+        """
+        return await self._transport.send("GET", "/subscriptions", returns=list[Subscription], timeout=timeout)
+
+    async def report(
+        self,
+        type: ReportType,
+        message_content: str,
+        *,
+        smtp_envelope: SmtpEnvelope | None = None,
+        sending_host: str | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Report a message that was judged wrongly.
+
+        A report whose answer was lost is not repeated: it may have been taken.
+
+        Args:
+            type: `false_negative` for spam that came through, `false_positive` for a good message taken for spam.
+            message_content: The whole, unaltered message (RFC 2822), without dot stuffing.
+            smtp_envelope: What the sending server said, where it is known.
+            sending_host: The name of the sending server, where it is known.
+            timeout: Seconds; None takes the client's.
+
+        Returns:
+            None, once the report is submitted.
+
+        Raises:
+            InvalidInput: The type is none of the two, or the content is empty or not text.
+            BadRequest: The content is no message.
+            Unauthorized: The message is not this customer's.
+            Forbidden: The message's domain is associated with another customer or API key.
+            NotFound: The API does not know the message.
+
+        Example:
+            >>> await client.service.report("false_positive", message.as_string())
+
+        Endpoint: `POST /report` (specification 1.2.0).
+        """
+        document: dict[str, wire.Json] = {"messageContent": checks.message("message_content", message_content)}
+        if smtp_envelope is not None:
+            document["smtpEnvelopeInformation"] = wire.unstructured(checks.envelope("smtp_envelope", smtp_envelope))
+        if sending_host is not None:
+            document["sendingHostInformation"] = {"name": checks.text("sending_host", sending_host)}
+        await self._transport.send(
+            "POST",
+            "/report",
+            query={"report_type": checks.report_type("type", type)},
+            body=wire.dump(document),
+            returns=NoneType,
+            repeatable=False,
+            timeout=timeout,
+        )

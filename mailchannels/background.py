@@ -1,0 +1,113 @@
+"""A task beside the caller's, on whichever event loop runs, and the iterator that hands out what it makes.
+
+A generator that yields inside a task group breaks its cancel scopes when it is stepped from different tasks; here the
+task group lives in a task of its own. It knows nothing of requests or outcomes.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import anyio
+
+if TYPE_CHECKING:
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+    from .errors import MailChannelsError
+
+ItemT = TypeVar("ItemT")
+
+
+class Results(AsyncIterator[list[ItemT]], Generic[ItemT]):
+    """The items of each answered request.
+
+    A generator would do but for the end of the event loop, which closes all generators at once: the caller's, which
+    closes this one, and this one.
+    """
+
+    def __init__(
+        self,
+        background: Background,
+        send: MemoryObjectSendStream[list[ItemT]],
+        receive: MemoryObjectReceiveStream[list[ItemT]],
+        stopped_by: Callable[[], MailChannelsError | None],
+    ) -> None:
+        self._background = background
+        self._send = send
+        self._receive = receive
+        self._stopped_by = stopped_by
+
+    @property
+    def stopped_by(self) -> MailChannelsError | None:
+        """What made the call stop sending before its input ended; None as long as nothing has."""
+        return self._stopped_by()
+
+    async def __anext__(self) -> list[ItemT]:
+        self._background.start()
+        try:
+            return await self._receive.receive()
+        except anyio.EndOfStream:
+            await self.aclose()
+            if self._background.error is not None:
+                raise self._background.error from None
+            raise StopAsyncIteration from None
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """Cancel what is under way, and wait until it has stopped."""
+        self._receive.close()
+        await self._background.cancel()
+        self._send.close()  # a task that never began has not
+
+
+class Background:
+    """One task beside the caller's, on whichever event loop runs, that is cancelled and waited for."""
+
+    def __init__(self, main: Callable[[], Awaitable[None]]) -> None:
+        self._main = main
+        self._scope = anyio.CancelScope()
+        self._finished: anyio.Event | None = None
+        self.error: Exception | None = None
+
+    def start(self) -> None:
+        """Start it, unless it has started."""
+        if self._finished is not None:
+            return
+        finished = self._finished = anyio.Event()
+        trio = sys.modules.get("trio")
+        if trio is not None and trio.lowlevel.in_trio_run():
+            trio.lowlevel.spawn_system_task(self._run, finished, context=contextvars.copy_context())
+        else:
+            import asyncio  # noqa: PLC0415  # whoever comes here has it; whoever does not need not wait for it
+
+            self._task = asyncio.get_running_loop().create_task(self._run(finished))
+            # The end of the event loop cancels tasks that have not begun, of which nothing runs, not even `finally`.
+            self._task.add_done_callback(lambda _: finished.set())
+
+    async def _run(self, finished: anyio.Event) -> None:
+        try:
+            with self._scope:
+                await self._main()
+        except Exception as error:  # noqa: BLE001  # it is raised where the results are read
+            self.error = _only(error)
+        finally:
+            finished.set()
+
+    async def cancel(self) -> None:
+        """Cancel it, and wait until it has stopped."""
+        self._scope.cancel()
+        if self._finished is not None:
+            with anyio.CancelScope(shield=True):
+                await self._finished.wait()
+
+
+def _only(error: Exception) -> Exception:
+    """Take a lone exception out of the group that a task group wraps it in."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,430 @@
+"""How bytes reach the server: the only room that knows httpx.
+
+httpx's own pool searches all its connections on every request, which costs more than the request from some dozens of
+connections on. Here each connection is a transport of its own, and the idle ones lie in a list, the last used on top.
+A call holds a permit for as long as it lasts, back-off included, so that an outage leaves the others waiting outside
+instead of adding to it. Nothing here knows of JSON, retries or the API.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import ssl
+import zlib
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from functools import cache, lru_cache
+from http import HTTPStatus
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
+from urllib.parse import urlsplit
+
+import anyio
+import anyio.lowlevel
+import httpx
+from attrs import define, field
+from httpx import AsyncBaseTransport
+
+from .errors import ConfigurationError, ConnectError, ConnectionLost, RequestTimeout, UnexpectedResponse
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Mapping
+
+__all__ = ["AsyncBaseTransport", "Body", "Connections", "Reply", "Request", "Secret"]
+
+CONNECT_TIMEOUT: Final = 10.0
+"""Seconds for a connection to come about; a host that swallows packets must leave time for another attempt."""
+
+LONGEST_IDLE: Final = 60.0
+"""Seconds that a connection lies unused before the next request that ends closes it."""
+
+MAX_BODY: Final = 64 * 2**20
+"""Bytes of a decoded answer; the largest answer of the API, 5,000 domains with settings, has about 3 MB."""
+
+_FIRST_ERROR: Final = 400
+_GZIP: Final = zlib.MAX_WBITS | 16
+_ONE_CONNECTION: Final = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+
+
+@define
+class Secret:
+    """A body with a credential in it, which no repr shows and no error quotes back."""
+
+    content: bytes = field(repr=False)
+    credential: str = field(repr=False)
+
+
+Body: TypeAlias = bytes | Secret | None
+
+
+@define
+class Request:
+    """One request, and what is known of it on the way.
+
+    `sent` says whether any of the present attempt may have left, `in_doubt` whether an earlier one may have had effect.
+    """
+
+    method: str
+    path: str
+    url: str
+    body: Body = field(default=None, repr=False)
+    sent: bool = False
+    in_doubt: bool = False
+
+
+@define
+class Reply:
+    """An answer, read to its end; names of headers are in lower case."""
+
+    status: int
+    headers: dict[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    @property
+    def phrase(self) -> str:
+        """What the status means in the words of HTTP."""
+        try:
+            return HTTPStatus(self.status).phrase
+        except ValueError:
+            return "unknown status"
+
+
+class _Content(httpx.AsyncByteStream):
+    """A body in one piece.
+
+    httpx makes an async generator of it, which a cancelled request leaves half-way for the event loop to complain of.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._pieces = [content] if content else []
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._pieces:
+            raise StopAsyncIteration
+        return self._pieces.pop()
+
+
+class _NoBodyError(Exception):
+    pass
+
+
+class _Decoder:
+    """A body, decompressed no further than the cap: httpx would make gigabytes of it before anyone could ask."""
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding or "identity"
+        self._gzip = zlib.decompressobj(wbits=_GZIP) if encoding in {"gzip", "x-gzip"} else None
+        self._pieces: list[bytes] = []
+        self._room = MAX_BODY
+
+    def take(self, piece: bytes) -> None:
+        if self._gzip is None:
+            if self._encoding != "identity":
+                raise _NoBodyError(f"the body is encoded as {self._encoding!r}, which was not asked for")
+            self._keep(piece)
+            return
+        while piece:
+            if self._gzip.eof:  # another member of the same file
+                self._gzip = zlib.decompressobj(wbits=_GZIP)
+            try:
+                self._keep(self._gzip.decompress(piece, self._room + 1))
+            except zlib.error:
+                raise _NoBodyError("the body cannot be decompressed") from None
+            piece = self._gzip.unused_data
+
+    def end(self) -> bytes:
+        if self._gzip is not None and not self._gzip.eof and self._pieces:
+            raise _NoBodyError("the body cannot be decompressed: it ends too early")
+        return b"".join(self._pieces)
+
+    def _keep(self, piece: bytes) -> None:
+        self._room -= len(piece)
+        if self._room < 0:
+            raise _NoBodyError(f"the body is larger than {MAX_BODY // 2**20} MB")
+        self._pieces.append(piece)
+
+
+class Connections:
+    """At most `limit` connections to one server, each used by one request at a time.
+
+    Attributes:
+        base_url: What the address of every request begins with.
+    """
+
+    def __init__(
+        self, *, base_url: str, headers: Mapping[str, str], limit: int, transport: AsyncBaseTransport | None
+    ) -> None:
+        self.base_url = base_url
+        self._headers = httpx.Headers(headers)
+        self._headers_with_body = httpx.Headers({**headers, "Content-Type": "application/json"})
+        self._limit = limit
+        self._given = transport
+        self._idle: list[tuple[float, AsyncBaseTransport]] = []
+        self._process: int | None = None
+        self._permits: anyio.Semaphore | None = None
+        self._event_loop: object = None
+        self._closed = False
+
+    @asynccontextmanager
+    async def permit(self, patience: float | None) -> AsyncIterator[float | None]:
+        """Wait for a permit to send, at most `patience` seconds, and give what is left of them."""
+        permits = self.permits()
+        started = monotonic()
+        try:
+            permits.acquire_nowait()
+        except anyio.WouldBlock:
+            with anyio.move_on_after(patience) as scope:
+                await permits.acquire()
+            if scope.cancelled_caught:
+                raise RequestTimeout(
+                    f"all {self._limit} connections stayed busy for the queue_timeout of {patience:g} s; nothing sent",
+                    maybe_applied=False,
+                ) from None
+        try:
+            yield None if patience is None else max(0.0, patience - (monotonic() - started))
+        finally:
+            permits.release()
+
+    async def exchange(self, request: Request) -> Reply:
+        """Send a request and read its answer.
+
+        Raises:
+            ConnectError: No connection came about.
+            ConnectionLost: It broke before the answer was complete.
+            UnexpectedResponse: The answer cannot be decoded or is larger than 64 MB.
+        """
+        # A transport that was given is the caller's to pool; one of ours goes back only after a complete answer.
+        connected = bool(self._idle)
+        transport = self._given
+        if transport is None:
+            transport = self._idle.pop()[1] if connected else self._new_connection()
+        whole = False
+        try:
+            reply = await self._exchange(transport, request, connected=connected)
+            whole = True
+        finally:
+            if self._given is None:
+                if whole and not self._closed:
+                    self._idle.append((monotonic(), transport))
+                    await self._close_one_long_idle()
+                else:
+                    with anyio.CancelScope(shield=True):
+                        await transport.aclose()
+        return reply
+
+    async def aclose(self) -> None:
+        """Close every idle connection; those in use close as their requests end.
+
+        Raises:
+            ConfigurationError: They belong to another event loop, which alone can close them.
+        """
+        if self._closed:
+            return
+        if self._event_loop is not None and self._event_loop != anyio.lowlevel.current_token():
+            raise ConfigurationError("this client belongs to another event loop; close it there")
+        self._closed = True
+        idle, self._idle = self._idle, []
+        for transport in [self._given] if self._given is not None else [transport for _, transport in idle]:
+            await transport.aclose()
+
+    async def _close_one_long_idle(self) -> None:
+        """What a burst leaves behind lies at the bottom of the list: close it little by little."""
+        if monotonic() - self._idle[0][0] > LONGEST_IDLE:
+            with anyio.CancelScope(shield=True):
+                await self._idle.pop(0)[1].aclose()
+
+    async def _exchange(self, transport: AsyncBaseTransport, request: Request, *, connected: bool) -> Reply:
+        async def observe(event: str, _: dict[str, Any]) -> None:
+            if event == "connection.connect_tcp.started":
+                request.sent = False
+            elif event.endswith("send_request_headers.started"):
+                request.sent = True
+
+        # Unless the transport says that it is still connecting, the request must be taken for sent.
+        request.sent = True
+        extensions: dict[str, Any] = {"timeout": {"connect": CONNECT_TIMEOUT}}
+        if not connected:
+            extensions["trace"] = observe
+        try:
+            response = await transport.handle_async_request(self._httpx_request(request, extensions))
+            try:
+                body = await self._read(response, request)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await response.aclose()
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            raise _connect_error(error, self.base_url) from error
+        except httpx.DecodingError as error:  # of a transport that was given and reads bodies itself
+            raise UnexpectedResponse(
+                "the body cannot be decompressed", status=0, method=request.method, path=request.path
+            ) from error
+        except (httpx.TransportError, httpx.StreamError, OSError) as error:  # OSError: of a transport that was given
+            raise ConnectionLost(
+                f"{request.method} {request.path}: the connection broke before the answer was complete"
+                f" ({type(error).__name__}: {error})"
+            ) from error
+        return Reply(response.status_code, {name.lower(): value for name, value in response.headers.items()}, body)
+
+    def _httpx_request(self, request: Request, extensions: dict[str, Any]) -> httpx.Request:
+        content = request.body.content if isinstance(request.body, Secret) else request.body
+        headers = self._headers if content is None else self._headers_with_body
+        made = httpx.Request(
+            request.method, _url(self.base_url + request.url), headers=headers, content=content, extensions=extensions
+        )
+        made.stream = _Content(content or b"")
+        return made
+
+    async def _read(self, response: httpx.Response, request: Request) -> bytes:
+        if response.is_stream_consumed:  # by a transport that was given: there is nothing left to save
+            return response.content
+        pieces = aiter(cast("AsyncIterable[bytes]", response.stream))
+        try:
+            body = _Decoder(response.headers.get("content-encoding", "identity").lower())
+            # No variable holds a piece: a traceback that shows variables must not show a login link.
+            with suppress(StopAsyncIteration):
+                while True:
+                    body.take(await anext(pieces))
+            return body.end()
+        except _NoBodyError as error:
+            if isinstance(pieces, AsyncGenerator):
+                # Left half-way it is for the event loop to complain of: this makes the innermost one end them all.
+                with anyio.CancelScope() as scope:
+                    scope.cancel()
+                    async for _ in pieces:
+                        pass
+            if response.status_code >= _FIRST_ERROR:
+                return b""  # the status says what matters
+            raise UnexpectedResponse(
+                str(error), status=response.status_code, method=request.method, path=request.path
+            ) from None
+
+    def permits(self) -> anyio.Semaphore:
+        """Give the permits to send.
+
+        Raises:
+            ConfigurationError: This is closed, or belongs to another event loop.
+        """
+        if self._closed:
+            raise ConfigurationError("this client is closed; create another one")
+        if self._process is None:
+            self._process = os.getpid() if self._given is None else _process_of(self._given)
+        if self._process != os.getpid():
+            raise ConfigurationError(
+                "this client, or the transport that it was given, belongs to the process that this one was forked from;"
+                " create another one in the child"
+            )
+        event_loop = anyio.lowlevel.current_token()
+        if self._permits is None:
+            self._permits = anyio.Semaphore(self._limit, fast_acquire=True)
+            self._event_loop = event_loop
+        elif self._event_loop != event_loop:
+            raise ConfigurationError("this client belongs to another event loop; create one client for each")
+        return self._permits
+
+    def _new_connection(self) -> AsyncBaseTransport:
+        url = urlsplit(self.base_url)
+        proxy = proxy_for(url.scheme, url.hostname or "")
+        try:
+            return httpx.AsyncHTTPTransport(
+                # Plain HTTP, which only reaches loopback, needs no certificates, and loading them is slow.
+                verify=certificates() if url.scheme == "https" else _no_certificates(),
+                limits=_ONE_CONNECTION,
+                proxy=proxy,
+            )
+        except ImportError as error:
+            raise unusable_proxy("socks5", error) from None
+
+
+@lru_cache(maxsize=256)
+def _url(text: str) -> httpx.URL:
+    """Parse an address, which takes httpx longer than all else about a request; bulk calls have one for thousands."""
+    return httpx.URL(text)
+
+
+def _process_of(transport: AsyncBaseTransport) -> int:
+    """Name the process that a transport of a caller's was first used in: no other may share its sockets."""
+    process: int = vars(transport).setdefault("_mailchannels_process", os.getpid())
+    return process
+
+
+def certificates() -> ssl.SSLContext:
+    """Give the CA certificates that the environment names, or else those that httpx takes.
+
+    Raises:
+        ConfigurationError: They cannot be loaded.
+    """
+    named = [*map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR"))]
+    try:
+        _hold_directory(*named)
+        return _ssl_context(*named)
+    except OSError as error:  # ssl.SSLError is one
+        names = " or ".join(filter(None, named)) or "of the system"
+        raise ConfigurationError(
+            f"the CA certificates {names} cannot be loaded ({error.strerror or error}); $SSL_CERT_FILE names a file"
+            " in PEM format, $SSL_CERT_DIR a directory prepared by c_rehash"
+        ) from None
+
+
+def _hold_directory(file: str | None, directory: str | None) -> None:
+    """OpenSSL takes any path for a directory of certificates, and then trusts nobody."""
+    if not file and directory and not any(map(os.path.isdir, directory.split(os.pathsep))):
+        raise NotADirectoryError(errno.ENOTDIR, "no such directory")
+
+
+@cache
+def _ssl_context(*_: str | None) -> ssl.SSLContext:
+    """Load the certificates once for each setting of the environment, which httpx reads."""
+    return httpx.create_ssl_context()
+
+
+@cache
+def _no_certificates() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def proxy_for(scheme: str, host: str) -> httpx.Proxy | None:
+    """Give the proxy that the environment names for a server.
+
+    Raises:
+        ConfigurationError: It is none that can be used.
+    """
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415  # it brings half of the standard library along
+
+    proxies = getproxies()
+    proxy = proxies.get(scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(host):
+        return None
+    try:
+        return httpx.Proxy(proxy if "://" in proxy else f"http://{proxy}")
+    except (ValueError, httpx.InvalidURL) as error:
+        raise unusable_proxy(proxy.partition(":")[0], error) from None
+
+
+def unusable_proxy(scheme: str, error: Exception) -> ConfigurationError:
+    """Say so with neither the address nor httpx's words for it: both may hold the proxy's password."""
+    return ConfigurationError(
+        f"the proxy that the environment names cannot be used (scheme {scheme!r}): use an http or https proxy,"
+        " socks5 with the package socksio installed, or set NO_PROXY"
+        f" ({type(error).__name__})"
+    )
+
+
+def _connect_error(error: httpx.TransportError, base_url: str) -> ConnectError:
+    cause: BaseException | None = error
+    seen: set[int] = set()  # whoever raises an error from one that it caused makes a ring of them
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        # aiohttp has a kind of its own, which says nothing more, and is raised from the one that does.
+        if isinstance(cause, ssl.SSLCertVerificationError) and hasattr(cause, "verify_message"):
+            return ConnectError(
+                f"the certificate of {base_url} could not be verified ({getattr(cause, 'verify_message', cause)});"
+                " set SSL_CERT_FILE to"
+                " your own CA bundle, or pass transport=httpx.AsyncHTTPTransport(verify=...)",
+                retryable=False,
+            )
+        cause = cause.__cause__ or cause.__context__
+    return ConnectError(f"no connection to {base_url} ({type(error).__name__}: {error})")

@@ -1,0 +1,258 @@
+"""Lines of text to rows of a job: CSV with or without a header, or JSON Lines.
+
+What is wrong with one row is that row's own error and costs no other row. Nothing here opens files, and no more is in
+memory than the row being read.
+"""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from attrs import define, field
+
+from ..errors import InvalidInput
+from .lines import Lines, undecodable
+from .spelling import hold_keys, meant, unknown_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from .kinds import Kind
+
+__all__ = ["FILE", "REPORT_COLUMNS", "JsonLines", "Row", "Table", "is_report"]
+
+T = TypeVar("T")
+
+REPORT_COLUMNS: Final = ("line", "code", "reason", "outcome", "attempts", "retryable")
+"""What a report adds to the input's columns; dropped where a header ends with them, as a report fed back does."""
+
+FILE: Final = "FILE"
+"""What an input is called where all of it is refused."""
+
+_LOGIN_LINK: Final = "login_link"
+
+
+@define
+class Row(Generic[T]):
+    """One row of the input.
+
+    Attributes:
+        line: The number of the line it starts on, from 1.
+        name: Its name as it was given, or what stands in its place.
+        value: What the row says; None where it cannot be read.
+        error: Why it cannot be read; None where it can.
+        surplus: What found no column of a row that cannot be taken apart; a report has it beyond its last column,
+            where it keeps the row from being taken for a mended one.
+        position: Its position among the rows, from 0.
+        attempts: How many requests earlier runs of the job sent it in.
+        in_doubt: Whether it was under way when an earlier run ended, so that it may have been applied.
+    """
+
+    line: int
+    name: str
+    value: T | None = None
+    error: InvalidInput | None = None
+    _cells: dict[str, str] | Callable[[str, T | None], dict[str, str]] = field(factory=dict)
+    _text: str = ""
+    surplus: Sequence[str] = ()
+    _record: tuple[list[str], list[str]] | None = None  # names and values: nearly nobody asks for cells
+    position: int = 0
+    attempts: int = 0
+    in_doubt: bool = False
+
+    @property
+    def content(self) -> str:
+        """What the row says, to tell it from another."""
+        if self._record is not None:
+            return repr(self._record[1])
+        return self._text or repr((self.name, self.value, self.surplus))
+
+    @property
+    def cells(self) -> dict[str, str]:
+        """The row as it was given, by column, without the columns of a report."""
+        if self._record is not None:
+            return dict(zip(*self._record, strict=False))  # a report's columns have no names here
+        # A line of JSON is taken apart only where somebody asks, which is where its row fails.
+        return self._cells(self._text, self.value) if callable(self._cells) else self._cells
+
+
+class JsonLines(Generic[T]):
+    """One JSON object a line, in the vendor's spelling.
+
+    Attributes:
+        columns: Those in which a report writes such a row.
+        ignored: Keys that mean nothing, as far as lines have been read.
+        known: Keys that mean something.
+        header_rows: None of the lines is a header.
+    """
+
+    header_rows = 0
+
+    def __init__(self, lines: Lines, kind: Kind[T], ignored: Iterable[str] = ()) -> None:
+        self._lines = lines
+        self._kind = kind
+        self.columns: list[str] = list(kind.columns)
+        self.known: Sequence[str] = kind.keys
+        self.ignored: list[str] = sorted(ignored)
+
+    def __iter__(self) -> Iterator[Row[T]]:
+        lines = self._lines
+        lines.start()
+        for text in lines:
+            if text.strip():
+                yield self._row(lines.first_number, text)
+            lines.start()
+
+    def _row(self, number: int, text: str) -> Row[T]:
+        error: InvalidInput
+        if undecodable(text):
+            error = InvalidInput("line", "is not UTF-8")
+        else:
+            try:
+                value, document = self._kind.from_line(text)
+                unknown = unknown_keys(document, self._kind.keys)
+                hold_keys(unknown, self._kind.keys)
+            except InvalidInput as refusal:
+                error = refusal
+            else:
+                if unknown:
+                    self.ignored.extend(sorted(unknown.difference(self.ignored)))
+                return Row(number, self._kind.name(value), value, cells=self._kind.to_cells, text=text)
+        # The line is reported whole, which must not report a login link.
+        shown = f"line {number}" if "loginLink" in text else text.strip()
+        return Row(number, shown, error=error, cells=self._kind.to_cells, text=shown)
+
+
+class Table(Generic[T]):
+    """CSV, with a header or, where the kind of its rows allows it, with nothing but one name a line.
+
+    Attributes:
+        columns: The input's columns, without those of a report.
+        ignored: Columns that mean nothing; they are carried along.
+        known: Columns that mean something.
+        header_rows: 1 where the first row is a header.
+    """
+
+    def __init__(self, lines: Lines, kind: Kind[T]) -> None:
+        self._lines = lines
+        self._kind = kind
+        # Strict, because a lenient reader makes one cell of half a file whose quotes do not match.
+        self._reader = csv.reader(lines, strict=True, skipinitialspace=True)
+        self._names = self._header()
+        self.header_rows: int = int(self._names is not None)
+        names = [kind.required[0]] if self._names is None else self._names
+        self._width = len(names)
+        names = _without_report(names)
+        self._known = {name: known for name in names if (known := name.lower()) in kind.columns}
+        self._named = next(name for name, known in self._known.items() if known == kind.required[0])
+        self._places = {self._known[name]: place for place, name in enumerate(names) if name in self._known}
+        self._row_names = names
+        self.known: Sequence[str] = kind.columns
+        self.columns: list[str] = [name for name in names if name.lower() != _LOGIN_LINK]
+        self.ignored: list[str] = [name for name in self.columns if name not in self._known]
+        # A row that cannot be taken apart is reported whole, which must not report a login link.
+        self._secret = any(name.lower() == _LOGIN_LINK for name in names)
+
+    def __iter__(self) -> Iterator[Row[T]]:
+        lines = self._lines
+        while True:
+            lines.start()
+            try:
+                record = next(self._reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                # Quotes that do not match may have swallowed good rows: only the first line is to blame.
+                lines.keep_first()
+                yield self._unreadable(f"is not CSV: {error}")
+                continue
+            if undecodable(lines.text):
+                lines.keep_first()
+                if not undecodable(lines.text):
+                    yield self._unreadable("has a quoted cell that is not UTF-8")
+                else:
+                    yield self._unreadable("is not UTF-8")
+                continue
+            if any(cell and not cell.isspace() for cell in record):
+                yield self._row(record)
+
+    def _row(self, record: list[str]) -> Row[T]:
+        if any(cell and not cell.isspace() for cell in record[self._width :]):
+            return self._unreadable(f"has {len(record)} cells and the header has {self._width}", record)
+        number = self._lines.first_number
+        values = [cell.strip() for cell in record]
+        values += [""] * (self._width - len(values))
+        name = values[self._places[self._kind.required[0]]]
+        given = (self._row_names, values)
+        try:
+            value = self._kind.from_cells({known: values[place] for known, place in self._places.items()})
+        except InvalidInput as error:
+            return Row(number, name, error=error, record=given)
+        return Row(number, name, value, record=given)
+
+    def _unreadable(self, reason: str, record: list[str] | None = None) -> Row[T]:
+        number = self._lines.first_number
+        error = InvalidInput("line", reason)
+        if self._secret:
+            shown = f"line {number}"
+            return Row(number, shown, error=error, cells={self._named: shown})
+        text = self._lines.text.strip()
+        values = [cell.strip() for cell in (text.split(",") if record is None else record)]
+        cells = dict(zip(self._row_names, values, strict=False))
+        surplus = [text] if record is None else values[self._width :]
+        return Row(number, cells.get(self._named) or text, error=error, cells=cells, surplus=surplus)
+
+    def _header(self) -> list[str] | None:
+        """Read the header; None, and nothing read, where the first line is a row already."""
+        first = self._lines.peek()
+        if first is not None and self._kind.is_row(first.strip()):
+            return None
+        self._lines.start()
+        try:
+            names = _without_trailing_blanks([cell.strip() for cell in next(self._reader)])
+        except csv.Error as error:
+            raise InvalidInput(FILE, f"its header is not CSV: {error}") from None
+        known = [name.lower() for name in names if name]
+        for missing in self._kind.required:
+            if missing not in known:
+                raise InvalidInput(FILE, f"has no column {missing!r}: {self._complaint(names)}")
+        for name in _without_report(names):
+            column = None if name.lower() in self._kind.columns else meant(name, self._kind.columns)
+            if column is not None:
+                raise InvalidInput(FILE, f"has a column {name!r}, which nothing is read from; call it {column!r}")
+        own = _without_report(known)
+        for name in own:
+            if own.count(name) > 1:
+                raise InvalidInput(FILE, f"has more than one column {name!r}")
+        return [name or f"column_{position}" for position, name in enumerate(names, 1)]
+
+    def _complaint(self, names: list[str]) -> str:
+        """Say what is wrong with a first line that is no header."""
+        first = names[0] if names else ""
+        if first.startswith("#"):
+            return f"its first line is {first!r}, and comments are not read; take it out"
+        if len(names) == 1:
+            for separator, spoken in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+                if separator in first:
+                    return f"its first line {first!r} is separated by {spoken}; save it as CSV separated by commas"
+        elif self._kind.is_row(first):
+            return f"its first line starts with {first!r}, a row already; write a header before it"
+        return f"its first line has {', '.join(map(repr, names))}; give it {self._kind.header}"
+
+
+def _without_trailing_blanks(names: list[str]) -> list[str]:
+    """Leave out the columns without a name at the end, which spreadsheets write where a cell was once filled."""
+    while names and not names[-1]:
+        names = names[:-1]
+    return names
+
+
+def _without_report(names: list[str]) -> list[str]:
+    """Leave out the columns that a report adds; alone, or elsewhere, a column of such a name is the user's own."""
+    return names[: -len(REPORT_COLUMNS)] if is_report(names) else names
+
+
+def is_report(header: list[str]) -> bool:
+    """Whether a header is one that a report has."""
+    return tuple(name.lower() for name in header[-len(REPORT_COLUMNS) :]) == REPORT_COLUMNS

@@ -1,0 +1,294 @@
+"""The input of a bulk job: a file, standard input or any iterable, judged as a whole before its first row.
+
+How rows are written is the business of `rows`; nothing here sends anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+import sys
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence, Sized
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar
+
+import orjson
+
+from ..bulk import AnyIterable
+from ..errors import InvalidInput
+from ..models import Domain
+from .kinds import DOMAINS, Kind
+from .lines import BLANKS, Lines, undecodable
+from .rows import FILE, JsonLines, Row, Table
+from .spelling import meant, unknown_keys
+from .threads import in_daemon_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+__all__ = ["Given", "Source", "SourceFile", "open_source"]
+
+T = TypeVar("T")
+
+_JSON_LINES: Final = {".jsonl", ".ndjson"}
+
+
+class Source(Protocol[T]):
+    """The rows of one input, to be read once.
+
+    Attributes:
+        file: What was opened; None where it is no file.
+        kind: What its rows are about.
+        columns: The input's own columns, without those of a report.
+        total: How many rows there are; None where nobody knows.
+        is_stream: Whether it may keep its reader waiting, so that the rest is not read where it is not sent.
+    """
+
+    file: str | None
+    kind: Kind[T]
+    columns: list[str]
+    total: int | None
+    is_stream: bool
+
+    @property
+    def known(self) -> Sequence[str]:
+        """Columns or keys that mean something."""
+        ...
+
+    @property
+    def ignored(self) -> list[str]:
+        """Columns or keys that mean nothing, as far as rows were read."""
+        ...
+
+    async def take(self, count: int) -> list[Row[T]]:
+        """Read up to so many rows; none at the end."""
+        ...
+
+    def fingerprint(self) -> str | None:
+        """Tell the content from any other; None where it cannot be read twice."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class Given:
+    """The rows of an iterable of domains; see `Source` for the attributes.
+
+    Args:
+        given: Domains or names, of any number.
+    """
+
+    file: str | None = None
+    kind: Kind[Domain] = DOMAINS
+
+    def __init__(self, given: AnyIterable[Domain | str]) -> None:
+        self.columns: list[str] = [*DOMAINS.columns]
+        self.known: Sequence[str] = DOMAINS.columns
+        self.ignored: list[str] = []
+        self.total: int | None = len(given) if isinstance(given, Sized) else None
+        self.is_stream: bool = isinstance(given, AsyncIterable)
+        self._number = 0
+        self._failure: Exception | None = None
+        self._items: AsyncIterator[Domain | str] = (
+            aiter(given) if isinstance(given, AsyncIterable) else _async(iter(given))
+        )
+
+    async def take(self, count: int) -> list[Row[Domain]]:
+        """Read up to so many rows; what the iterable raises comes after the rows before it."""
+        if self._failure is not None:
+            raise self._failure
+        rows: list[Row[Domain]] = []
+        try:
+            while len(rows) < count:
+                given = await anext(self._items)
+                self._number += 1
+                rows.append(_given_row(self._number, given))
+        except StopAsyncIteration:
+            pass
+        except Exception as error:
+            if not rows:
+                raise
+            self._failure = error
+        return rows
+
+    def fingerprint(self) -> str | None:
+        """Nobody can tell before all of it is read."""
+        return None
+
+    def close(self) -> None:
+        """Leave it to whoever gave it."""
+
+
+async def _async(items: Iterator[Domain | str]) -> AsyncIterator[Domain | str]:
+    for item in items:
+        yield item
+
+
+def _given_row(line: int, given: Domain | str) -> Row[Domain]:
+    if isinstance(given, Domain):
+        return Row(line, given.domain, given, cells=DOMAINS.to_cells)
+    if isinstance(given, str):
+        return Row(line, given, Domain(given), cells=DOMAINS.to_cells)
+    error = InvalidInput("source", f"has a {type(given).__name__} at line {line}; give Domain objects or names")
+    return Row(line, repr(given), error=error, cells={"domain": repr(given)})
+
+
+class SourceFile(Generic[T]):
+    """The rows of a file or of standard input; see `Source` for the attributes."""
+
+    def __init__(
+        self, file: str, kind: Kind[T], stream: IO[str], reader: Table[T] | JsonLines[T], *, total: int | None
+    ) -> None:
+        self.file: str | None = file
+        self.kind: Kind[T] = kind
+        self.columns: list[str] = reader.columns
+        self.total = total
+        self.is_stream: bool = total is None
+        self._rows: Iterator[Row[T]] | None = None
+        self._is_at_end = False
+        self._stream = stream
+        self._reader = reader
+
+    @property
+    def known(self) -> Sequence[str]:
+        """Columns or keys that mean something."""
+        return self._reader.known
+
+    @property
+    def ignored(self) -> list[str]:
+        """Columns or keys that mean nothing; those of JSON Lines from a stream show up only while rows are read."""
+        return self._reader.ignored
+
+    def __iter__(self) -> Iterator[Row[T]]:
+        yield from self._reader
+        self._is_at_end = True
+
+    async def take(self, count: int) -> list[Row[T]]:
+        """Read up to so many rows, in a thread that keeps no process alive."""
+        rows = self._rows = self._rows or iter(self)
+        return await in_daemon_thread(lambda: list(islice(rows, count)))
+
+    def fingerprint(self) -> str | None:
+        """Tell the content from any other; None where it cannot be read twice."""
+        if self.is_stream or self.file is None:
+            return None
+        with Path(self.file).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        # A stream may still have a reader waiting, who holds its lock.
+        if self._is_at_end or not self.is_stream:
+            self._stream.close()
+
+
+def open_source(file: str, kind: Kind[T]) -> SourceFile[T]:
+    """Open the input of a job.
+
+    Args:
+        file: A path, whose suffix `.jsonl` or `.ndjson` says JSON Lines and any other CSV; or `-` for standard input,
+            which is JSON Lines where its first character is `{`.
+        kind: What its rows are about.
+
+    Returns:
+        Its rows. A file has been read through once, to count them and to see that it is UTF-8.
+
+    Raises:
+        InvalidInput: The file cannot be read, is not UTF-8, has no rows, lacks a column that it must have, or has one
+            whose name is another spelling of a column's.
+
+    Example:
+        >>> with open_source("domains.csv", DOMAINS) as source:
+        ...     for row in source:
+        ...         print(row.line, row.value or row.error)
+    """
+    try:
+        # Standard input gets a reader of its own: the lock of sys.stdin must be free when the interpreter ends.
+        stream = _text(sys.stdin.fileno() if file == "-" else file)
+    except (OSError, ValueError) as error:
+        raise _unreadable(file, error) from None
+    json_lines = Path(file).suffix.lower() in _JSON_LINES
+    try:
+        # A pipe, such as the shell's <(...), cannot be read twice either.
+        if file == "-" or not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            return _source(file, kind, stream, json_lines=json_lines or None, total=None)
+        ignored: set[str] = set()
+        total = _count(stream, kind, ignored if json_lines else None)
+        stream.seek(0)
+        return _source(file, kind, stream, json_lines=json_lines, total=total, ignored=ignored)
+    except OSError as error:
+        stream.close()
+        raise _unreadable(file, error) from None
+    except BaseException:
+        stream.close()
+        raise
+
+
+def _source(
+    file: str,
+    kind: Kind[T],
+    stream: IO[str],
+    *,
+    json_lines: bool | None,
+    total: int | None,
+    ignored: Iterable[str] = (),
+) -> SourceFile[T]:
+    lines = Lines(stream)
+    first = lines.peek()
+    shown = "standard input" if file == "-" else repr(file)
+    if first is None:
+        raise InvalidInput(FILE, f"{shown} is empty; give it {kind.header}")
+    if undecodable(first):
+        raise InvalidInput(FILE, f"{shown} is not UTF-8 in its first line; save it as UTF-8")
+    if json_lines is None:
+        json_lines = first.lstrip().startswith("{")
+    reader = JsonLines(lines, kind, ignored) if json_lines else Table(lines, kind)
+    if reader.header_rows and lines.peek() is None:
+        raise InvalidInput(FILE, f"{shown} has a header and no rows")
+    return SourceFile(file, kind, stream, reader, total=None if total is None else total - reader.header_rows)
+
+
+def _text(file: str | int) -> IO[str]:
+    # Bytes that are not UTF-8 become surrogates, so that a line that has them can be told from the others.
+    return open(file, encoding="utf-8-sig", errors="surrogateescape", newline="", closefd=isinstance(file, str))
+
+
+def _count(stream: IO[str], kind: Kind[Any], ignored: set[str] | None) -> int:
+    """Count the rows of a file, and collect the keys of JSON Lines that mean nothing; None says CSV.
+
+    Quotes that do not match make the count an estimate, and only progress depends on it.
+    """
+    rows = 0
+    in_quotes = False
+    for number, line in enumerate(stream, 1):
+        if undecodable(line):
+            raise InvalidInput(FILE, f"line {number} is not UTF-8; save the file as UTF-8")
+        if not in_quotes and line.strip(BLANKS):
+            rows += 1
+        if ignored is not None:
+            # A line that is no JSON is reported when its turn comes.
+            with contextlib.suppress(orjson.JSONDecodeError):
+                unknown = unknown_keys(orjson.loads(line), kind.keys)
+                ignored |= {key for key in unknown if meant(key, kind.keys) is None}
+        elif '"' in line and line.count('"') % 2:
+            in_quotes = not in_quotes
+    return rows
+
+
+def _unreadable(file: str, error: OSError | ValueError) -> InvalidInput:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return InvalidInput(FILE, f"cannot read {file!r}: {reason}")

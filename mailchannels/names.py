@@ -1,0 +1,95 @@
+"""One spelling for every domain name: A-labels, lower case, no trailing dot.
+
+What this room refuses must never be sent: one name that fails RFC 5891 makes the API refuse a whole batch, and a name
+with a slash in it would reach another endpoint.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import idna
+
+from .errors import InvalidInput
+
+__all__ = ["canonical_name", "canonical_or_folded", "is_plain_address", "is_plain_name"]
+
+_MAX_NAME: Final = 253
+_LABEL: Final = r"(?!..--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+# Plain ASCII names are nearly all of a million domains and must not pay for IDNA. Labels with hyphens in their third
+# and fourth places are either A-labels or reserved, which the idna package tells apart.
+_is_plain: Final = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}").fullmatch
+_MAX_ADDRESS: Final = 254
+_is_plain_address: Final = re.compile(rf"[A-Za-z0-9_.!#$%&'*+/=?^`{{|}}~-]{{1,64}}@(?:{_LABEL}\.)*{_LABEL}").fullmatch
+
+# What people hand in instead of names, told in other words than those of RFC 5891.
+_OFTEN_GIVEN: Final = {
+    "://": "looks like a URL; give its host alone",
+    "@": "looks like an email address; give what follows the @",
+    "/": "contains a slash",
+    ":": "contains a colon; give a name without a port",
+    "_": "contains an underscore",
+    " ": "contains a space",
+}
+
+
+def canonical_name(name: str, argument: str = "domain") -> str:
+    """Give the one spelling under which a domain name is sent and compared.
+
+    Args:
+        name: A domain name of at most 253 characters, its labels at most 63, in Unicode or as A-labels.
+        argument: What to call it when it is refused.
+
+    Returns:
+        The name as A-labels in lower case without a trailing dot.
+
+    Raises:
+        InvalidInput: It is no text, is empty or too long, or a label of it fails RFC 5891.
+
+    Example:
+        >>> canonical_name("Bücher.Example.")
+        'xn--bcher-kva.example'
+    """
+    if type(name) is str and is_plain_name(name):
+        return name
+    if not isinstance(name, str):
+        raise InvalidInput(argument, f"must be text, not {type(name).__name__}")
+    folded = name.lower().removesuffix(".")
+    if is_plain_name(folded):
+        return folded
+    if not folded:
+        raise InvalidInput(argument, "is empty; pass a domain name such as 'example.com'")
+    for character, complaint in _OFTEN_GIVEN.items():
+        if character in name:
+            raise InvalidInput(argument, f"{_shortened(name)} is not a domain name: it {complaint}")
+    try:
+        # UTS 46 folds case and width the way browsers do before RFC 5891 judges what is left.
+        encoded = idna.encode(name, uts46=True, std3_rules=True).decode("ascii").lower().removesuffix(".")
+    except (idna.IDNAError, UnicodeError) as error:
+        raise InvalidInput(argument, f"{_shortened(name)} is not a domain name (RFC 5891): {error}") from None
+    return encoded
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a name is its own canonical form, told without IDNA; False may also mean that it takes IDNA to tell."""
+    return len(name) <= _MAX_NAME and _is_plain(name) is not None
+
+
+def is_plain_address(value: object) -> bool:
+    """Whether a value is an email address at a plain name, told at once; False may also mean that it takes more."""
+    return type(value) is str and len(value) <= _MAX_ADDRESS and _is_plain_address(value) is not None
+
+
+def canonical_or_folded(name: str) -> str:
+    """Give the spelling to compare a name of the API's by, which may be one that we would refuse to send."""
+    try:
+        return canonical_name(name)
+    except InvalidInput:
+        return name.lower().removesuffix(".")
+
+
+def _shortened(name: str) -> str:
+    shown = repr(name)
+    limit = 80
+    return shown if len(shown) <= limit else f"{shown[:limit]}...' ({len(name)} characters)"

@@ -1,0 +1,395 @@
+"""One call: wait for its turn, send it, repeat it where that is safe, and give the answer or raise.
+
+Everything an endpoint has in common with the others is here, once: escaping, the deadline, retries, errors. It does not
+know which endpoints there are, and `connections` below it does not know what a retry is.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from time import monotonic, time
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import quote
+
+import anyio
+import orjson
+from attrs import define
+
+from . import checks, wire
+from .connections import Body, Connections, Reply, Request, Secret
+from .errors import (
+    APIError,
+    ConnectError,
+    NotFound,
+    RateLimited,
+    RequestError,
+    RequestTimeout,
+    UnexpectedResponse,
+    error_for_status,
+)
+from .pacing import RetryBudget, Statistics, back_off
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .pacing import Pacer
+
+T = TypeVar("T")
+
+REPEATED_STATUSES: Final = frozenset({429, 500, 502, 503, 504})
+REFUSED_UNREAD: Final = frozenset({429, 503})
+"""Statuses that say the request was turned away: not even a call that must not be repeated has taken effect."""
+LONGEST_RETRY_AFTER: Final = 60.0
+EXCERPT: Final = 2_048
+SHORTEST_SECRET: Final = 8
+"""Characters from which a key is one: masking `key` itself would only mangle what the API says."""
+TOO_DEEP: Final = "(nested too deeply to be shown)"
+_REQUEST_ID_HEADERS: Final = ("x-request-id", "request-id", "x-amzn-requestid", "x-correlation-id")
+_is_seconds: Final = re.compile(r"\d+(?:\.\d+)?").fullmatch
+
+Query = bool | int | str | list[str] | None
+
+
+@define
+class Answer:
+    """A successful answer whose body has not been read as a model yet."""
+
+    request: Request
+    reply: Reply
+
+    @property
+    def status(self) -> int:
+        """The HTTP status code."""
+        return self.reply.status
+
+    def read(self, kind: type[T]) -> T:
+        """Read the body as a model.
+
+        Raises:
+            UnexpectedResponse: It does not fit; the message says where.
+        """
+        try:
+            return wire.load(self.reply.body, kind)
+        except wire.Misfit as misfit:
+            said = str(misfit)
+        # No excerpt of a successful answer, which may be a login link; and not from up there, where variables hold it.
+        raise _unexpected(self.request, self.reply.status, said)
+
+    def read_nothing(self) -> None:
+        """Hold that a body of which nothing is promised is at least no page, as a proxy's log-in would be.
+
+        Raises:
+            UnexpectedResponse: It is one.
+        """
+        if self.reply.body.lstrip().startswith(b"<"):
+            raise _unexpected(self.request, self.reply.status, "the body is a page of HTML, as the API gives none")
+
+    def read_part(self, part: wire.Json, kind: type[T], where: str) -> T:
+        """Read a part of the body that a model left unread.
+
+        Raises:
+            UnexpectedResponse: It does not fit; the message says where.
+        """
+        try:
+            return wire.structure(part, kind, where)
+        except wire.Misfit as misfit:
+            said = str(misfit)
+        raise _unexpected(self.request, self.reply.status, said)
+
+
+class Transport:
+    """Sends the calls of one client."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        *,
+        pacer: Pacer | None,
+        timeout: float,
+        queue_timeout: float | None,
+        max_retries: int,
+        secret: str,
+    ) -> None:
+        self._connections = connections
+        self.pacer = pacer
+        self._timeout = timeout
+        self._queue_timeout = queue_timeout
+        self._secret = secret
+        self.max_retries = max_retries
+        self.budget: RetryBudget = RetryBudget()
+        self.statistics: Statistics = Statistics()
+
+    async def send(
+        self,
+        method: str,
+        template: str,
+        segments: Mapping[str, str] | None = None,
+        *,
+        query: Mapping[str, Query] | None = None,
+        body: Body = None,
+        returns: type[T],
+        repeatable: bool = True,
+        timeout: float | None = None,
+        patient: bool = False,
+        on_attempt: Callable[[], None] | None = None,
+    ) -> T:
+        """Make one call and read its answer; `returns=NoneType` where none is promised."""
+        answer = await self.request(
+            method,
+            template,
+            segments,
+            query=query,
+            body=body,
+            repeatable=repeatable,
+            timeout=timeout,
+            patient=patient,
+            on_attempt=on_attempt,
+        )
+        if returns is NoneType:
+            answer.read_nothing()
+            return None  # type: ignore[return-value]
+        return answer.read(returns)
+
+    async def request(
+        self,
+        method: str,
+        template: str,
+        segments: Mapping[str, str] | None = None,
+        *,
+        query: Mapping[str, Query] | None = None,
+        body: Body = None,
+        repeatable: bool = True,
+        timeout: float | None = None,
+        patient: bool = False,
+        on_attempt: Callable[[], None] | None = None,
+    ) -> Answer:
+        """Make one call.
+
+        Args:
+            method: The HTTP method.
+            template: The path below the API's root, with `{name}` for each segment to fill in.
+            segments: The segments' values; each stays one segment whatever it contains.
+            query: Query parameters; None leaves one out, a list is joined with commas.
+            body: The JSON document to send, a `Secret` where it holds a credential.
+            repeatable: Whether a second application would change nothing.
+            timeout: Seconds for the request and its repeats; None takes the client's.
+            patient: Whether to wait for its turn as long as it takes, since a bulk call must not fail for its own
+                queue, and to outlast an outage, as far as the timeout and the retry budget allow.
+            on_attempt: Called each time the request is sent, its repeats included.
+
+        Raises:
+            RequestError: No answer.
+            UnexpectedResponse: An answer that is neither a success nor an error of the API.
+            APIError: The API said no.
+        """
+        path = template.format_map({name: quote(value, safe="") for name, value in (segments or {}).items()})
+        request = Request(method, path, path + _query_string(query), body)
+        allowed = checks.seconds("timeout", timeout) or self._timeout
+        async with self._connections.permit(None if patient else self._queue_timeout) as patience:
+            await self._wait_turn(patience)
+            with anyio.move_on_after(allowed):
+                deadline = monotonic() + allowed
+                return await self._attempts(request, deadline, on_attempt, repeatable=repeatable, patient=patient)
+        raise RequestTimeout(
+            f"{method} {path}: no answer within the timeout of {allowed:g} s",
+            maybe_applied=request.sent or request.in_doubt,
+        )
+
+    async def _attempts(
+        self,
+        request: Request,
+        deadline: float,
+        on_attempt: Callable[[], None] | None,
+        *,
+        repeatable: bool,
+        patient: bool,
+    ) -> Answer:
+        attempt = 0
+        while True:
+            attempt += 1
+            failure: RequestError | APIError
+            self.statistics.requests += 1
+            if on_attempt is not None:
+                on_attempt()
+            sent = monotonic()
+            try:
+                reply = await self._connections.exchange(request)
+            except ConnectError as error:
+                failure, repeat, leaves_doubt = error, error.retryable, False
+            except RequestError as error:
+                failure, repeat, leaves_doubt = error, repeatable, True
+            else:
+                self._heed(reply, sent)
+                if reply.status < 300:  # noqa: PLR2004
+                    self.budget.earn()
+                    return Answer(request, reply)
+                failure = self._error(request, reply)
+                repeat = reply.status in REFUSED_UNREAD or (repeatable and reply.status in REPEATED_STATUSES)
+                leaves_doubt = reply.status in REPEATED_STATUSES - REFUSED_UNREAD
+            failure.maybe_applied = failure.maybe_applied or request.in_doubt
+            request.in_doubt = request.in_doubt or leaves_doubt
+            request.sent = False
+            # Many wait behind a bulk call's request, and an outage outlasts three repeats: what was turned away is
+            # repeated until the deadline or the budget says no.
+            endures = patient and self.max_retries > 0 and isinstance(failure, RateLimited)
+            if not repeat or not (endures or attempt <= self.max_retries):
+                raise failure
+            if not await self._wait(failure, attempt, deadline):
+                raise failure
+
+    async def _wait(self, failure: RequestError | APIError, attempt: int, deadline: float) -> bool:
+        """Wait before the next attempt, or say at once that it would come too late or too often."""
+        asked = failure.retry_after if isinstance(failure, APIError) else None
+        if asked is not None and asked > LONGEST_RETRY_AFTER:
+            return False
+        wait = asked or back_off(attempt)
+        if monotonic() + wait >= deadline or not self.budget.spend():
+            return False
+        await anyio.sleep(wait)
+        self.statistics.seconds_backed_off += wait
+        try:
+            await self._wait_turn(deadline - monotonic())
+        except RequestTimeout:
+            return False
+        self.statistics.retries += 1
+        return True
+
+    async def _wait_turn(self, patience: float | None) -> None:
+        if self.pacer is not None:
+            self.statistics.seconds_paced += await self.pacer.wait_turn(patience)
+
+    def _heed(self, reply: Reply, sent: float) -> None:
+        """Let the pace follow what the API can take."""
+        limited = reply.status in REFUSED_UNREAD
+        self.statistics.rate_limited += limited
+        if self.pacer is not None:
+            if limited:
+                self.pacer.slow_down(sent)
+            else:
+                self.pacer.speed_up()
+
+    def _error(self, request: Request, reply: Reply) -> APIError:
+        if reply.status < 400:  # noqa: PLR2004
+            raise _unexpected(request, reply.status, f"{reply.status} {reply.phrase}: redirects are not followed")
+        message, details, excerpt = self._explanation(request, reply)
+        headers = {name: self._without_secrets(value, request) for name, value in reply.headers.items()}
+        return error_for_status(reply.status)(
+            message or reply.phrase,
+            status=reply.status,
+            method=request.method,
+            path=request.path,
+            details=details,
+            request_id=next(filter(None, map(headers.get, _REQUEST_ID_HEADERS)), None),
+            retry_after=_retry_after(reply.headers),
+            headers=headers,
+            body=excerpt,
+        )
+
+    def _explanation(self, request: Request, reply: Reply) -> tuple[str, list[str], str | None]:
+        """Read an error's body, of which nothing is promised: not that it is JSON, nor that any field is there."""
+        try:
+            document = orjson.loads(reply.body)
+        except orjson.JSONDecodeError:
+            text = self._without_secrets(reply.body.decode("utf-8", "replace"), request)
+            return "", [], text[:EXCERPT] or None
+        fields = document if isinstance(document, dict) else {}
+        message, errors = fields.get("message"), fields.get("errors")
+        details = (
+            [self._without_secrets(_as_text(error), request) for error in errors] if isinstance(errors, list) else []
+        )
+        said = self._without_secrets(message, request) if isinstance(message, str) else ""
+        if said or details or not document:
+            return said, details, None
+        # As it reads, not as it was escaped: a secret in it must be found.
+        return "", [], self._without_secrets(_as_json(document), request)[:EXCERPT]
+
+    def _without_secrets(self, text: str, request: Request) -> str:
+        if len(self._secret) >= SHORTEST_SECRET:
+            text = text.replace(self._secret, "***")
+        if isinstance(request.body, Secret) and len(request.body.credential) >= SHORTEST_SECRET:
+            text = text.replace(request.body.credential, "***")
+        return text
+
+    async def delete(
+        self,
+        template: str,
+        segments: Mapping[str, str],
+        *,
+        query: Mapping[str, Query] | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Delete something; where an answer was lost and the repeat finds it gone, it is deleted."""
+        try:
+            answer = await self.request("DELETE", template, segments, query=query, timeout=timeout)
+        except NotFound as error:
+            if not error.maybe_applied:
+                raise
+        else:
+            answer.read_nothing()
+
+    @property
+    def base_url(self) -> str:
+        """What the address of every request begins with."""
+        return self._connections.base_url
+
+    def hold_open(self) -> None:
+        """Hold that the client is open and used in its own event loop.
+
+        Raises:
+            ConfigurationError: It is not.
+        """
+        self._connections.permits()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._connections.aclose()
+
+
+def _unexpected(request: Request, status: int, message: str) -> UnexpectedResponse:
+    return UnexpectedResponse(message, status=status, method=request.method, path=request.path)
+
+
+def _as_text(error: Any) -> str:
+    try:
+        return str(error)
+    except RecursionError:
+        return TOO_DEEP
+
+
+def _as_json(document: Any) -> str:
+    try:
+        return orjson.dumps(document).decode()
+    except orjson.JSONEncodeError:
+        return TOO_DEEP
+
+
+def _query_string(query: Mapping[str, Query] | None) -> str:
+    pairs = [
+        f"{quote(name, safe='')}={_query_value(value)}" for name, value in (query or {}).items() if value is not None
+    ]
+    return f"?{'&'.join(pairs)}" if pairs else ""
+
+
+def _query_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ",".join(quote(member, safe="") for member in value)
+    return quote(str(value), safe="")
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read Retry-After as seconds; a date counts from the answer's own date, which no wrong clock of ours can shift."""
+    value = headers.get("retry-after", "").strip()
+    if _is_seconds(value):
+        return float(value)
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415  # hardly ever needed, and slow to import
+
+    try:
+        then = parsedate_to_datetime(value).timestamp()
+        now = parsedate_to_datetime(headers["date"]).timestamp() if "date" in headers else time()
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, then - now) if math.isfinite(then) else None

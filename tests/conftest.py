@@ -1,0 +1,160 @@
+"""What all tests share: a simulator on a free port, clients for it, and the specification as a silent judge."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import ssl
+import subprocess
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.lowlevel
+import httpx
+import pytest
+import pytest_asyncio
+import respx
+import specification
+from conditions import PATIENCE, Way, loop_threads
+from contract.case import KEY
+
+from mailchannels import AsyncMailChannels, MailChannels
+from mailchannels.simulator import Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+HERE = "http://127.0.0.1:9"  # nothing listens there: what respx does not answer fails
+
+
+@pytest.fixture(autouse=True)
+def judged(monkeypatch: pytest.MonkeyPatch) -> set[tuple[str, str]]:
+    """Hold each request against the specification, whoever answers it, and each answer of the simulator."""
+    seen: set[tuple[str, str]] = set()
+    if not specification.PATH.exists():
+        return seen
+    handle = httpx.AsyncHTTPTransport.handle_async_request
+
+    async def judge(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+        if not request.url.path.startswith(specification.ROOT):
+            return await handle(transport, request)
+        seen.add(specification.judge_request(request, request.content))
+        response = await handle(transport, request)
+        if response.headers.get("server") == "mailchannels-simulator":
+            specification.judge_answer(request, response.status_code, await response.aread())
+        return response
+
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", judge)
+    return seen
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment that says nothing of keys, addresses or proxies."""
+    for name in ("MAILCHANNELS_API_KEY", "MAILCHANNELS_BASE_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    return monkeypatch
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    """A simulator with one customer, key `demo-key` and subscription `demo`."""
+    with Simulator() as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def client(simulator: Simulator) -> AsyncIterator[AsyncMailChannels]:
+    """An async client for the simulator, unpaced."""
+    async with AsyncMailChannels(simulator.api_key, base_url=simulator.base_url, rate_limit=None) as opened:
+        yield opened
+
+
+@pytest.fixture
+def blocking_client(simulator: Simulator) -> Iterator[MailChannels]:
+    """A blocking client for the simulator, unpaced."""
+    with MailChannels(simulator.api_key, base_url=simulator.base_url, rate_limit=None) as opened:
+        yield opened
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """The event loops that the core cases run on, by way of `anyio.run`."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def api(environment: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch) -> Iterator[respx.Route]:
+    """Answers whatever is sent; every test says with what. Repeats are sent without a pause."""
+    monkeypatch.setattr("mailchannels.transport.back_off", lambda _: 0.0)
+    with respx.mock(assert_all_called=False) as router:
+        yield router.route()
+
+
+@pytest_asyncio.fixture
+async def once(api: respx.Route) -> AsyncIterator[AsyncMailChannels]:
+    """A client for `api` that repeats nothing."""
+    async with AsyncMailChannels(KEY, base_url=HERE, rate_limit=None, max_retries=0) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def repeating(api: respx.Route) -> AsyncIterator[AsyncMailChannels]:
+    """A client for `api` that repeats what may be repeated."""
+    async with AsyncMailChannels(KEY, base_url=HERE, rate_limit=None) as opened:
+        yield opened
+
+
+@pytest.fixture(params=["asyncio", "trio", "blocking", "threads"])
+def way(request: pytest.FixtureRequest) -> Way:
+    """Every way of using a client."""
+    return Way(request.param)
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Record the waits of the request path instead of waiting; a drawn wait is the longest that could be drawn."""
+    recorded: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        recorded.append(seconds)
+        await anyio.lowlevel.checkpoint()
+
+    monkeypatch.setattr("mailchannels.transport.anyio.sleep", sleep)
+    monkeypatch.setattr(random, "uniform", lambda _, longest: longest)
+    return recorded
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that nobody has signed, and its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl to make a certificate with")
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=loopback", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-addext", "keyUsage=critical,digitalSignature,keyCertSign"]
+    subprocess.run([*command, "-keyout", path, "-out", f"{path}.crt"], check=True, capture_output=True)
+    path.write_bytes(path.read_bytes() + path.with_name("both.pem.crt").read_bytes())
+    return path
+
+
+@pytest.fixture
+def tls(certificate: Path) -> ssl.SSLContext:
+    """What a server needs to show that certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+@pytest.fixture
+def no_thread_is_left() -> Iterator[None]:
+    """Hold that a test ends the threads of its blocking clients."""
+    yield
+    for thread in loop_threads():
+        thread.join(PATIENCE)
+    assert loop_threads() == []

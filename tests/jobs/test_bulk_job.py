@@ -1,0 +1,237 @@
+"""Bulk jobs from Python: any source, awaited or blocking, and the same survival as from the command line."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+from mailchannels import AsyncMailChannels, Domain, InvalidInput, MailChannels
+from mailchannels.errors import ConfigurationError
+from mailchannels.jobs import AsyncBulkJob, BulkJob, JournalError, Summary
+from mailchannels.simulator import Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+
+def names(count: int) -> list[str]:
+    return [f"d{number}.example" for number in range(count)]
+
+
+async def streamed(given: list[str]) -> AsyncIterator[str]:
+    for name in given:
+        await anyio.lowlevel.checkpoint()
+        yield name
+
+
+@pytest.mark.parametrize("kind", ["list", "generator", "stream", "file"])
+def test_any_source_is_provisioned_on_any_event_loop(
+    kind: str, backend: str, simulator: Simulator, tmp_path: Path
+) -> None:
+    (tmp_path / "d.csv").write_text("\n".join(["domain", *names(2_500)]))
+    source: Any = {
+        "list": names(2_500),
+        "generator": (Domain(name) for name in names(2_500)),
+        "stream": streamed(names(2_500)),
+        "file": tmp_path / "d.csv",
+    }[kind]
+
+    async def main() -> Summary:
+        async with (
+            AsyncMailChannels(simulator.api_key, base_url=simulator.base_url) as client,
+            AsyncBulkJob(client, source, subscription_handle="demo", journal=tmp_path / "j") as job,
+        ):
+            return await job.run()
+
+    summary = anyio.run(main, backend=backend)
+
+    assert (summary.succeeded, summary.errors, summary.exit_code()) == (2_500, 0, 0)
+    assert simulator.state.domain_count() == 2_500
+
+
+@pytest.mark.asyncio
+async def test_an_iterable_is_taken_up_and_another_one_refused(
+    client: AsyncMailChannels, simulator: Simulator, tmp_path: Path
+) -> None:
+    simulator.state.set_domain_limit("demo", 1_000)
+
+    async def run(given: list[str]) -> Summary:
+        async with AsyncBulkJob(
+            client, iter(given), subscription_handle="demo", journal=tmp_path / "j", concurrency=1
+        ) as job:
+            return await job.run()
+
+    first = await run(names(3_000))
+    simulator.state.set_domain_limit("demo", 10_000)
+    sent = simulator.requests
+    with pytest.raises(InvalidInput, match=r"its first .* rows are not those"):
+        await run(["other.example", *names(3_000)[1:]])
+    with pytest.raises(InvalidInput, match=r"its first .* rows are not those"):
+        await run(names(500))
+    refused_at = simulator.requests
+    second = await run(names(3_000))
+
+    assert (first.exit_code(), first.succeeded) == (4, 1_000)
+    assert refused_at == sent
+    assert (second.exit_code(), second.resumed, second.succeeded) == (0, 1_000, 3_000)
+    assert simulator.state.domain_count() == 3_000
+
+
+def test_a_blocking_job_reads_an_iterable_in_the_thread_that_calls(
+    blocking_client: MailChannels, tmp_path: Path
+) -> None:
+    threads: set[threading.Thread] = set()
+
+    def given() -> Iterator[str]:
+        for name in names(1_500):
+            threads.add(threading.current_thread())
+            yield name
+
+    with BulkJob(blocking_client, given(), subscription_handle="demo", journal=tmp_path / "j") as job:
+        summary = job.run()
+
+    assert summary.succeeded == 1_500
+    assert threads == {threading.current_thread()}
+
+
+def test_a_blocking_job_plans_and_names_what_it_ignores(blocking_client: MailChannels, tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("domain,note\na.example,1\n..,2\n")
+
+    with BulkJob(blocking_client, tmp_path / "d.csv", subscription_handle="demo") as job:
+        ignored, plan = job.ignored, job.plan()
+
+    assert blocking_client.domains.list().total == 0  # the client stays open
+    assert ignored == ["note"]
+    assert (plan.new, plan.summary.invalid, plan.over_quota) == (1, 1, 0)
+
+
+@pytest.mark.asyncio
+async def test_progress_is_told_before_anything_is_sent_and_after_all_is_kept(
+    client: AsyncMailChannels, simulator: Simulator
+) -> None:
+    told: list[tuple[int, int]] = []
+
+    async with AsyncBulkJob(
+        client,
+        names(3_000),
+        subscription_handle="demo",
+        on_progress=lambda summary: told.append((simulator.requests, summary.done)),
+    ) as job:
+        await job.run()
+
+    assert told[0] == (0, 0)
+    assert told[-1] == (3, 3_000)
+    assert told == sorted(told, key=lambda pair: pair[1])
+
+
+@pytest.mark.asyncio
+async def test_an_error_of_the_input_is_raised_once_what_came_before_is_kept(
+    client: AsyncMailChannels, simulator: Simulator, tmp_path: Path
+) -> None:
+    def breaking() -> Iterator[str]:
+        yield from names(1_500)
+        raise LookupError("the cursor is gone")
+
+    async with AsyncBulkJob(client, breaking(), subscription_handle="demo", journal=tmp_path / "j") as job:
+        with pytest.raises(LookupError, match="the cursor is gone"):
+            await job.run()
+    async with AsyncBulkJob(client, names(2_000), subscription_handle="demo", journal=tmp_path / "j") as job:
+        summary = await job.run()
+
+    assert (summary.resumed, summary.succeeded) == (1_500, 2_000)
+
+
+@pytest.mark.asyncio
+async def test_what_is_no_domain_is_a_row_that_fails(client: AsyncMailChannels, tmp_path: Path) -> None:
+    given: Any = ["a.example", 7, Domain("b..example", admins=["x@b.example"])]
+
+    async with AsyncBulkJob(client, given, subscription_handle="demo", errors=tmp_path / "e.csv") as job:
+        summary = await job.run()
+
+    with (tmp_path / "e.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert (summary.succeeded, summary.invalid) == (1, 2)
+    assert {row["line"]: row["domain"] for row in rows} == {"2": "7", "3": "b..example"}
+    assert {row["admins"] for row in rows} == {"", "x@b.example"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"subscription_handle": "demo", "output": "links.csv"},
+        {"subscription_handle": ""},
+        {"output": "links.csv", "overwrite": True},
+        {"subscription_handle": "demo", "concurrency": 0},
+    ],
+)
+def test_a_job_that_cannot_be_right_is_refused(options: Any, blocking_client: MailChannels) -> None:
+    with pytest.raises(InvalidInput):
+        BulkJob(blocking_client, ["a.example"], **options)
+
+
+@pytest.mark.asyncio
+async def test_a_job_reads_its_input_once(client: AsyncMailChannels) -> None:
+    job = AsyncBulkJob(client, ["a.example"], subscription_handle="demo")
+    with pytest.raises(ConfigurationError, match="is opened, by `with`, and reads its input once"):
+        await job.run()
+    async with job:
+        await job.run()
+        with pytest.raises(ConfigurationError, match="reads its input once"):
+            await job.run()
+
+
+@pytest.mark.asyncio
+async def test_a_journal_that_is_no_longer_written_to_stops_the_job(
+    client: AsyncMailChannels, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database itself says that it is full."""
+    from mailchannels.jobs import journal  # noqa: PLC0415
+
+    opened = journal.Journal.belong
+
+    def belong(self: journal.Journal, *arguments: Any) -> None:
+        opened(self, *arguments)
+        self._connection.execute("PRAGMA max_page_count = 1")
+
+    monkeypatch.setattr(journal.Journal, "belong", belong)
+    given = [f"bad..{number}.example" for number in range(5_000)] + names(5_000)
+
+    async with AsyncBulkJob(client, given, subscription_handle="demo", journal=tmp_path / "j") as job:
+        summary = await job.run()
+
+    assert summary.exit_code() == 4
+    assert "database or disk is full" in (summary.stopped or "")
+    assert summary.succeeded == 0
+    assert simulator.requests == 0
+
+
+def test_a_journal_in_a_folder_that_is_not_there_is_wrong_usage(blocking_client: MailChannels, tmp_path: Path) -> None:
+    with (
+        BulkJob(blocking_client, ["a.example"], subscription_handle="demo", journal=tmp_path / "no" / "j") as job,
+        pytest.raises(InvalidInput, match="--journal: cannot use"),
+    ):
+        job.run()
+
+
+def test_a_journal_error_is_an_error_of_the_package() -> None:
+    with pytest.raises(Exception, match="full") as caught:
+        raise JournalError("full")
+    assert caught.type.__mro__[1].__name__ == "MailChannelsError"
+
+
+def test_the_example_runs() -> None:
+    example = Path(__file__).parents[2] / "examples" / "bulk_job.py"
+
+    done = subprocess.run([sys.executable, example], capture_output=True, text=True, timeout=50, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "second run: 2,999 of 3,000 succeeded" in done.stdout
+    assert "login links: 2,499 of 2,500 succeeded" in done.stdout

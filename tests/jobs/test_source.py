@@ -1,0 +1,372 @@
+"""What a file says, row by row, and what makes a file useless as a whole."""
+
+import os
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from mailchannels import Domain, DomainSettings, DownstreamAddress, InvalidInput
+from mailchannels.jobs.kinds import DOMAINS
+from mailchannels.jobs.rows import Row
+from mailchannels.jobs.source import open_source
+
+
+def rows(path: Path, text: str, encoding: str = "utf-8") -> list[Row[Domain]]:
+    path.write_bytes(text.encode(encoding))
+    with open_source(str(path), DOMAINS) as source:
+        return list(source)
+
+
+@pytest.fixture
+def csv_path(tmp_path: Path) -> Path:
+    return tmp_path / "domains.csv"
+
+
+@pytest.fixture
+def jsonl_path(tmp_path: Path) -> Path:
+    return tmp_path / "domains.jsonl"
+
+
+def test_every_column_of_csv_reaches_the_domain(csv_path: Path) -> None:
+    (row,) = rows(
+        csv_path,
+        "domain,subscription_handle,admins,aliases,downstream_addresses,abuse_policy,abuse_policy_override,"
+        "spam_header_name,spam_header_value\n"
+        "a.example, basic ,x@a.example; y@a.example,b.example,"
+        "10 10 25 mx1.hosting.example.; 20 10 25 mx2.hosting.example.,flag,TRUE,X-Spam,yes\n",
+    )
+
+    assert row.value == Domain(
+        "a.example",
+        subscription_handle="basic",
+        settings=DomainSettings("flag", abuse_policy_override=True, spam_header_name="X-Spam", spam_header_value="yes"),
+        admins=["x@a.example", "y@a.example"],
+        aliases=["b.example"],
+        downstream_addresses=[
+            DownstreamAddress(10, 10, 25, "mx1.hosting.example."),
+            DownstreamAddress(20, 10, 25, "mx2.hosting.example."),
+        ],
+    )
+
+
+def test_an_empty_cell_is_left_out_and_brackets_empty_the_list(csv_path: Path) -> None:
+    (row,) = rows(csv_path, "domain,admins,aliases,abuse_policy\na.example,,[],\n")
+
+    assert row.value == Domain("a.example", aliases=[])
+
+
+def test_a_row_may_end_before_its_last_columns(csv_path: Path) -> None:
+    (row,) = rows(csv_path, "domain,admins\na.example\n")
+
+    assert row.value == Domain("a.example")
+
+
+@pytest.mark.parametrize("text", ["domain,admins,,\na.example,,,\n", "domain,admins\na.example,, ,\n"])
+def test_blank_cells_beyond_the_last_column_are_no_fault(csv_path: Path, text: str) -> None:
+    (row,) = rows(csv_path, text)
+
+    assert row.value == Domain("a.example")
+    assert row.cells == {"domain": "a.example", "admins": ""}
+
+
+@pytest.mark.parametrize(
+    ("line", "cells", "surplus"),
+    [
+        ("a.example, x@a.example,1, 2 ", {"domain": "a.example", "admins": "x@a.example"}, ["1", "2"]),
+        ('a.example,"x@a.example', {"domain": "a.example", "admins": '"x@a.example'}, ['a.example,"x@a.example']),
+        ('"a.example', {"domain": '"a.example'}, ['"a.example']),
+    ],
+)
+def test_a_row_that_cannot_be_taken_apart_keeps_its_cells_and_what_found_no_column(
+    csv_path: Path, line: str, cells: dict[str, str], surplus: list[str]
+) -> None:
+    (row,) = rows(csv_path, f"domain,admins\n{line}\n")
+
+    assert row.value is None
+    assert (row.cells, row.surplus) == (cells, surplus)
+
+
+def test_a_file_without_a_header_has_one_name_a_line(csv_path: Path) -> None:
+    found = rows(csv_path, "a.example\n\nb.example\n")
+
+    assert [(row.line, row.name) for row in found] == [(1, "a.example"), (3, "b.example")]
+
+
+@pytest.mark.parametrize("header", ["Domain", "DOMAIN", '"domain"', " domain "])
+def test_a_header_is_found_in_any_case(csv_path: Path, header: str) -> None:
+    (row,) = rows(csv_path, f"{header}\na.example\n")
+
+    assert row.value == Domain("a.example")
+
+
+def test_a_byte_order_mark_is_not_part_of_the_first_name(csv_path: Path) -> None:
+    (row,) = rows(csv_path, "a.example\n", encoding="utf-8-sig")
+
+    assert (row.line, row.name) == (1, "a.example")
+
+
+def test_lines_are_counted_where_they_stand_in_the_file(csv_path: Path) -> None:
+    found = rows(csv_path, '\ndomain,note\n\na.example,"one\r\ntwo\nthree"\n,\nb.example,\n"c.example",x\n')
+
+    assert [(row.line, row.name) for row in found] == [(4, "a.example"), (8, "b.example"), (9, "c.example")]
+    assert found[0].cells == {"domain": "a.example", "note": "one\r\ntwo\nthree"}
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_every_kind_of_line_ending_is_read(csv_path: Path, ending: str) -> None:
+    found = rows(csv_path, ending.join(["domain", "a.example", "b.example", ""]))
+
+    assert [(row.line, row.name) for row in found] == [(2, "a.example"), (3, "b.example")]
+
+
+@pytest.mark.parametrize(
+    ("cells", "complaint"),
+    [
+        ("a.example,,,maybe", "abuse_policy_override: 'maybe' is neither 'true' nor 'false'"),
+        ("a.example,,10 10 mx.example.,", "downstream_addresses[0]: '10 10 mx.example.' is not 'priority weight port"),
+        ("a.example,,1 1 25 a.; x 1 25 b.,", "downstream_addresses[1]: 'x 1 25 b.' is not"),
+        ("a.example,;,,", "admins: ';' has no members"),
+        ("a.example,[1],,", "admins: '[1]' starts like a JSON array"),
+        ("a.example,,,,x", "line: has 5 cells and the header has 4"),
+        ('a.example,"x"y,,', "line: is not CSV"),
+        ('a.example,"x,,', "line: is not CSV"),
+    ],
+)
+def test_a_bad_row_names_its_line_and_costs_no_other_row(csv_path: Path, cells: str, complaint: str) -> None:
+    found = rows(
+        csv_path,
+        "domain,admins,downstream_addresses,abuse_policy_override\n"
+        f"first.example,,,\n{cells}\nlast.example,,,\nmore.example,,,\n",
+    )
+
+    assert [row.line for row in found] == [2, 3, 4, 5]
+    assert str(found[1].error).startswith(complaint)
+    assert found[1].value is None
+    assert [row.name for row in found if row.value] == ["first.example", "last.example", "more.example"]
+
+
+def test_an_unmatched_quote_does_not_swallow_the_quoted_rows_after_it(csv_path: Path) -> None:
+    found = rows(csv_path, 'domain,admins\na.example,"x@a.example\nb.example,"x@b.example;y@b.example"\nc.example,\n')
+
+    assert [(row.line, row.error is None) for row in found] == [(2, False), (3, True), (4, True)]
+
+
+def test_unknown_columns_are_named_and_carried_along(csv_path: Path) -> None:
+    csv_path.write_text("domain,admin,customer\na.example,x@a.example,17\n")
+    with open_source(str(csv_path), DOMAINS) as source:
+        (row,) = source
+
+    assert source.ignored == ["admin", "customer"]
+    assert row.cells == {"domain": "a.example", "admin": "x@a.example", "customer": "17"}
+
+
+def test_columns_of_a_report_and_login_links_are_dropped(csv_path: Path) -> None:
+    csv_path.write_text(
+        "domain,login_link,line,code,reason,outcome,attempts,retryable\na.example,https://x.example/t,9,500,oops,failed,4,true\n"
+    )
+    with open_source(str(csv_path), DOMAINS) as source:
+        (row,) = source
+
+    assert source.columns == ["domain"]
+    assert source.ignored == []
+    assert row.value == Domain("a.example")
+
+
+def test_a_row_that_cannot_be_taken_apart_does_not_report_a_login_link(csv_path: Path) -> None:
+    (row,) = rows(csv_path, "domain,login_link\na.example,https://x.example/secret,b\n")
+
+    assert row.error is not None
+    assert "secret" not in repr(row)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "is empty"),
+        ("domain\n", "has a header and no rows"),
+        ("\ndomain,admins\n\n,,\n", "has a header and no rows"),
+        (
+            "domain,abusePolicy\na.example,flag\n",
+            "has a column 'abusePolicy', which nothing is read from; call it",
+        ),
+        ("domain,Downstream Addresses\na.example,\n", "call it 'downstream_addresses'"),
+        (
+            "a.example,x@a.example\n",
+            "starts with 'a.example', a row already; write a header before it",
+        ),
+        ("# domains\na.example\n", "'# domains', and comments are not read; take it out"),
+        ("domain\tadmins\na.example\t\n", "is separated by tabs; save it as CSV separated by commas"),
+        ("\n \n,,\n", "is empty"),
+        ("name,admins\na.example,\n", "has no column 'domain': its first line has 'name', 'admins'"),
+        ("domains\na.example\n", "has no column 'domain': its first line has 'domains'"),
+        ("localhost\n", "has no column 'domain'"),
+        ("domain;admins\na.example;\n", "is separated by semicolons; save it as CSV separated by commas"),
+        ("domain,Domain\na.example,b.example\n", "more than one column 'domain'"),
+        (b"domain\na.example\nb\xfccher.example\n", "line 3 is not UTF-8"),
+        (b"b\xfccher.example\n", "line 1 is not UTF-8"),
+        ("domain\na.example\n".encode("utf-16"), "line 1 is not UTF-8"),
+    ],
+)
+def test_a_useless_file_is_refused_before_its_first_row(csv_path: Path, text: str | bytes, complaint: str) -> None:
+    csv_path.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    with pytest.raises(InvalidInput, match=r"^FILE: ") as caught:
+        open_source(str(csv_path), DOMAINS)
+
+    assert complaint in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    for path, complaint in [(tmp_path / "none.csv", "No such file"), (tmp_path, "directory")]:
+        with pytest.raises(InvalidInput, match=complaint):
+            open_source(str(path), DOMAINS)
+
+
+def test_the_rows_of_a_file_are_counted_beforehand(csv_path: Path) -> None:
+    csv_path.write_text('domain,note\na.example,"one\ntwo"\n\nb.example,\n')
+
+    with open_source(str(csv_path), DOMAINS) as source:
+        assert source.total == 2
+
+
+def test_json_lines_are_read_in_the_vendors_spelling(jsonl_path: Path) -> None:
+    found = rows(
+        jsonl_path,
+        '{"domain": "a.example", "downstreamAddresses": [], "settings": {"abusePolicy": "flag"}}\n\n'
+        '{"domain": "b.example"}\n',
+    )
+
+    assert [(row.line, row.value) for row in found] == [
+        (1, Domain("a.example", downstream_addresses=[], settings=DomainSettings("flag"))),
+        (3, Domain("b.example")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("{", "line: is not JSON"),
+        ("[]", "line: is not a domain: $: expected object, found array"),
+        ('{"admins": []}', "line: is not a domain: $.domain: is missing"),
+        ('{"domain": "b.example", "admins": "x"}', "line: is not a domain: $.admins: expected array, found string"),
+    ],
+)
+def test_a_bad_line_of_json_costs_no_other_line(jsonl_path: Path, line: str, complaint: str) -> None:
+    found = rows(jsonl_path, f'{{"domain": "a.example"}}\n{line}\n{{"domain": "c.example"}}\n')
+
+    assert [row.line for row in found] == [1, 2, 3]
+    assert str(found[1].error).startswith(complaint)
+    assert found[1].cells == {"domain": line}
+
+
+def test_keys_of_json_that_mean_nothing_are_named_once(jsonl_path: Path) -> None:
+    jsonl_path.write_text('{"domain": "a.example", "admin": [], "settings": {"policy": ""}}\n' * 2)
+    with open_source(str(jsonl_path), DOMAINS) as source:
+        before = list(source.ignored)
+        assert len(list(source)) == 2
+
+        assert before == source.ignored == ["admin", "settings.policy"]
+
+
+@pytest.mark.parametrize(
+    ("member", "complaint"),
+    [
+        ('"abuse_policy": "flag"', "abuse_policy: is not read under this name; write settings.abusePolicy"),
+        ('"abusePolicy": "flag"', "abusePolicy: is not read under this name; write settings.abusePolicy"),
+        (
+            '"settings": {"abuse_policy": "flag"}',
+            "settings.abuse_policy: is not read under this name; write settings.",
+        ),
+        ('"downstream_addresses": []', "downstream_addresses: is not read under this name; write downstreamAddresses"),
+        ('"downstreamAddress": []', "downstreamAddress: is not read under this name; write downstreamAddresses"),
+        ('"Settings": {}', "Settings: is not read under this name; write settings"),
+        ('"settings": {"admins": []}', "settings.admins: is not read under this name; write admins"),
+    ],
+)
+def test_a_key_of_ours_in_another_spelling_or_place_is_not_lost(jsonl_path: Path, member: str, complaint: str) -> None:
+    jsonl_path.write_text(f'{{"domain": "a.example", {member}}}\n')
+    with open_source(str(jsonl_path), DOMAINS) as source:
+        (row,) = source
+
+        assert row.value is None
+        assert str(row.error).startswith(complaint)
+        assert source.ignored == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"domain":"a.example"}',
+        '{"domain":"a.example","admins":[],"aliases":["b.example"]}',
+        '{"domain":"a.example","admins":["a;b@a.example","[c@a.example"]}',
+        '{"domain":"a.example","downstreamAddresses":[{"priority":1,"weight":2,"port":25,"target":"mx.a.example."}]}',
+        '{"domain":"a.example","settings":{"abusePolicyOverride":false,"spamHeaderName":"X"}}',
+        '{"domain":"a.example","subscriptionHandle":"basic"}',
+    ],
+)
+def test_a_line_of_json_as_cells_reads_back_as_the_same_domain(jsonl_path: Path, csv_path: Path, line: str) -> None:
+    (row,) = rows(jsonl_path, line)
+    cells = {name: '"' + cell.replace('"', '""') + '"' for name, cell in row.cells.items()}
+
+    (again,) = rows(csv_path, ",".join(cells) + "\n" + ",".join(cells.values()) + "\n")
+
+    assert again.value == row.value
+
+
+def test_a_line_of_json_that_no_cells_can_say_is_reported_whole(jsonl_path: Path) -> None:
+    line = '{"domain":"a.example","settings":{"spamHeaderValue":" yes "}}'
+
+    (row,) = rows(jsonl_path, line)
+
+    assert row.cells == {"domain": line}
+
+
+def test_a_named_pipe_is_read_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    # Open for both, so that neither end waits for the other.
+    writer = os.open(pipe, os.O_RDWR)
+    os.write(writer, b"domain\na.example\n")
+
+    with open_source(str(pipe), DOMAINS) as source:
+        reader = iter(source)
+        assert next(reader).name == "a.example"
+        os.close(writer)
+
+        assert source.total is None
+        assert list(reader) == []
+
+
+def test_bytes_that_are_not_utf8_cost_a_stream_only_their_row(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR)
+    os.write(writer, b'domain,note\na.example,"one\nt\xfcwo"\nb\xfccher.example,\nc.example,\n')
+
+    with open_source(str(pipe), DOMAINS) as source:
+        os.close(writer)
+        found = list(source)
+
+    assert [(row.line, row.value is not None) for row in found] == [(2, False), (3, False), (4, False), (5, True)]
+    assert str(found[0].error) == "line: has a quoted cell that is not UTF-8"
+    assert str(found[2].error) == "line: is not UTF-8"
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    def peak(count: int) -> int:
+        path = tmp_path / f"{count}.csv"
+        with path.open("w") as file:
+            file.write("domain,admins\n")
+            file.writelines(f"d{i}.example,x@d{i}.example\n" for i in range(count))
+        tracemalloc.start()
+        try:
+            with open_source(str(path), DOMAINS) as source:
+                assert sum(1 for _ in source) == count
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(100)
+
+    assert peak(20_000) < peak(2_000) + 100_000

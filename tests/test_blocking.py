@@ -1,0 +1,264 @@
+"""The blocking face: whose thread does what, and that Ctrl-C, a fork and the end of the program are survived."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import os
+import signal
+import sqlite3
+import sys
+import threading
+from contextlib import closing
+from typing import TYPE_CHECKING
+from unittest import mock
+
+import pytest
+from conditions import blocking_client_for, loop_threads, names, tasks_of
+from sockets import EMPTY_PAGE, RawServer, answer, stall, when_released
+
+from mailchannels import (
+    BulkProvisionResult,
+    ConfigurationError,
+    Domain,
+    InvalidInput,
+    MailChannels,
+    NotFound,
+    blocking,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from mailchannels.simulator import Simulator
+
+pytestmark = pytest.mark.usefixtures("environment", "no_thread_is_left")
+
+needs_signals = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signal can be sent to a thread here")
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
+
+
+def indices(*results: BulkProvisionResult) -> list[int]:
+    return sorted(item.index for result in results for item in [*result.successes, *result.errors])
+
+
+# Calls
+
+
+def test_a_call_returns_or_raises_what_the_async_one_does(blocking_client: MailChannels) -> None:
+    stored = blocking_client.domains.provision(Domain("a.example", subscription_handle="demo"))
+
+    assert stored.created
+    assert [domain.domain for domain in blocking_client.domains.iter_list()] == ["a.example"]
+    with pytest.raises(NotFound):
+        blocking_client.domains.delete("b.example")
+
+
+def test_no_thread_is_started_before_the_first_call() -> None:
+    with blocking_client_for("http://127.0.0.1:9"):
+        assert loop_threads() == []
+
+
+def test_a_refused_argument_is_raised_by_the_first_step(blocking_client: MailChannels) -> None:
+    results = blocking_client.domains.iter_bulk_provision(names(1), subscription_handle="")
+
+    with pytest.raises(InvalidInput, match="subscription_handle"):
+        next(results)
+
+
+def test_a_wait_in_pieces_still_ends_with_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Ctrl-C interrupts no wait without an end, the wait is made of short ones."""
+    monkeypatch.setattr(blocking, "POLL", 0.001)
+
+    with RawServer(when_released(answer(EMPTY_PAGE))) as server, blocking_client_for(server.url) as client:
+        threading.Timer(0.05, server.released.set).start()
+        assert client.domains.list().total == 0
+
+
+@pytest.mark.parametrize(
+    ("what", "error"),
+    [
+        ("asyncio.events.new_event_loop", OSError(errno.EMFILE, "Too many open files")),
+        ("threading.Thread.start", RuntimeError("can't start new thread")),
+    ],
+    ids=["loop", "thread"],
+)
+def test_an_event_loop_that_cannot_start_is_an_error_until_it_can(
+    what: str, error: Exception, simulator: Simulator
+) -> None:
+    client = blocking_client_for(simulator.base_url)
+
+    with closing(client):
+        with pytest.MonkeyPatch.context() as exhausted:
+            exhausted.setitem(sys.modules, "uvloop", None)  # its loops open files where no test can get between
+            exhausted.setattr(what, mock.Mock(side_effect=error))
+            for _ in range(2):
+                with pytest.raises(ConfigurationError, match=f"no event loop can be started: .*{error.args[-1]}"):
+                    client.domains.list()
+
+        assert client.domains.list().total == 0
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_event_loop_is_uvloops_where_that_is_installed(
+    installed: bool, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if installed:
+        pytest.importorskip("uvloop", reason="there is no uvloop for this system")
+    else:
+        monkeypatch.setitem(sys.modules, "uvloop", None)
+
+    async def module_of_loop() -> str:
+        return type(asyncio.get_running_loop()).__module__.partition(".")[0]
+
+    with blocking_client_for(simulator.base_url) as client:
+        assert client._loop.call(module_of_loop) == ("uvloop" if installed else "asyncio")
+        assert client.domains.list().total == 0
+
+
+# Inputs are read where the caller is
+
+
+def test_an_input_is_read_in_the_callers_thread(blocking_client: MailChannels) -> None:
+    readers = set()
+
+    def inputs() -> Generator[str, None, None]:
+        for name in names(2_500):
+            readers.add(threading.current_thread())
+            yield name
+
+    result = blocking_client.domains.bulk_provision(inputs(), subscription_handle="demo")
+
+    assert indices(result) == [*range(2_500)]
+    assert readers == {threading.current_thread()}
+
+
+def test_a_database_cursor_is_an_input(blocking_client: MailChannels) -> None:
+    with closing(sqlite3.connect(":memory:")) as database:  # which refuses every other thread
+        database.execute("CREATE TABLE domains (name TEXT)")
+        database.executemany("INSERT INTO domains VALUES (?)", ((name,) for name in names(2_500)))
+        cursor = database.execute("SELECT name FROM domains ORDER BY rowid")
+        cursor.row_factory = lambda _, row: row[0]
+        results = [*blocking_client.domains.iter_bulk_provision(cursor, subscription_handle="demo")]
+
+    assert indices(*results) == [*range(2_500)]
+
+
+def test_an_input_may_call_the_same_client(blocking_client: MailChannels) -> None:
+    blocking_client.domains.bulk_provision(names(3), subscription_handle="demo")
+
+    def inputs() -> Generator[str, None, None]:
+        for domain in blocking_client.domains.iter_list(page_size=1):
+            blocking_client.domains.delete(domain.domain)
+            yield f"again-{domain.domain}"
+            break
+
+    result = blocking_client.domains.bulk_provision(inputs(), subscription_handle="demo")
+
+    assert [item.domain.domain for item in result.successes] == ["again-d0.example"]
+
+
+def test_an_error_of_the_input_comes_after_the_results(blocking_client: MailChannels, simulator: Simulator) -> None:
+    def inputs() -> Generator[str, None, None]:
+        yield from names(2_500)
+        raise LookupError("the input's own")
+
+    seen: list[BulkProvisionResult] = []
+    with pytest.raises(LookupError, match="the input's own"):
+        seen.extend(blocking_client.domains.iter_bulk_provision(inputs(), subscription_handle="demo"))
+
+    assert indices(*seen) == [*range(2_500)]
+    assert simulator.state.domain_count() == 2_500
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_an_input_that_wants_the_program_to_end_leaves_the_client_whole(
+    error: type[BaseException], blocking_client: MailChannels
+) -> None:
+    def inputs() -> Generator[str, None, None]:
+        yield "a.example"
+        raise error
+
+    with pytest.raises(error):
+        blocking_client.domains.bulk_provision(inputs(), subscription_handle="demo")
+
+    assert blocking_client.domains.list().total == 0
+
+
+def test_an_input_is_read_no_further_than_the_results_are_taken(blocking_client: MailChannels) -> None:
+    taken = 0
+
+    def inputs() -> Generator[str, None, None]:
+        nonlocal taken
+        for name in names(50_000):
+            taken += 1
+            yield name
+
+    results = blocking_client.domains.iter_bulk_provision(inputs(), subscription_handle="demo", concurrency=2)
+    with closing(results):
+        next(results)
+
+        assert taken <= 5 * blocking.CHUNK
+
+
+# Iterators left early
+
+
+def test_an_iterator_that_is_left_leaves_no_task(simulator: Simulator) -> None:
+    with blocking_client_for(simulator.base_url) as client:
+        before = tasks_of(client)
+        for _ in client.domains.iter_bulk_provision(names(20_000), subscription_handle="demo", concurrency=2):
+            break
+        gc.collect()
+
+        assert tasks_of(client) == before
+        assert simulator.requests <= 4
+
+
+def test_an_iterator_that_is_closed_has_stopped_when_close_returns() -> None:
+    async def count() -> int:
+        return len(asyncio.all_tasks())
+
+    page = {"successes": [{"domain": {"domain": name}, "code": 201} for name in names(1_000)], "errors": []}
+    with RawServer(answer(page), stall()) as server, blocking_client_for(server.url) as client:
+        before = client._loop.call(count)
+        results = client.domains.iter_bulk_provision(names(9_000), subscription_handle="demo", concurrency=1)
+        next(results)
+        server.wait_for_requests(2)
+        results.close()
+
+        assert client._loop.call(count) == before
+
+
+def test_an_iterator_that_is_dropped_cancels_what_is_under_way() -> None:
+    page = {"successes": [{"domain": {"domain": name}, "code": 201} for name in names(1_000)], "errors": []}
+    with RawServer(answer(page), stall()) as server, blocking_client_for(server.url) as client:
+        results = client.domains.iter_bulk_provision(names(9_000), subscription_handle="demo", concurrency=1)
+        next(results)
+        server.wait_for_requests(2)
+        del results
+        gc.collect()
+
+        server.wait_for_hang_ups(1)
+        assert len(server.requests) == 2
+
+
+def test_an_iterator_that_was_never_stepped_does_nothing(simulator: Simulator) -> None:
+    with blocking_client_for(simulator.base_url) as client:
+        client.domains.iter_bulk_provision(names(3), subscription_handle="demo").close()
+
+    assert simulator.requests == 0
+
+
+def test_an_iterator_dropped_in_the_event_loops_thread_is_no_trouble(blocking_client: MailChannels) -> None:
+    blocking_client.domains.bulk_provision(names(3), subscription_handle="demo")
+    left = [blocking_client.domains.iter_list(page_size=1)]
+    next(left[0])
+
+    async def drop() -> None:
+        left.clear()
+
+    blocking_client._loop.call(drop)
+
+    assert blocking_client.domains.list().total == 3

@@ -1,0 +1,1298 @@
+"""Bulk calls: every input once, whatever happens, in flat memory and with nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import pickle
+import random
+import tracemalloc
+import weakref
+from collections import Counter
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import anyio
+import anyio.lowlevel
+import httpx
+import pytest
+import respx
+import trio
+from attrs import define
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from sockets import RawServer, answer, refusing_url, reset, stall
+
+from mailchannels import (
+    AsyncMailChannels,
+    BadRequest,
+    BulkError,
+    BulkLoginLinkItem,
+    BulkLoginLinkResult,
+    BulkProvisionItem,
+    BulkProvisionResult,
+    ConfigurationError,
+    ConnectError,
+    ConnectionLost,
+    Domain,
+    DomainSettings,
+    DownstreamAddress,
+    Forbidden,
+    InvalidInput,
+    MailChannelsError,
+    Outcome,
+    ServerError,
+    Unauthorized,
+    UnexpectedResponse,
+    bulk,
+    repeats,
+)
+from mailchannels.batches import MAX_BATCH as BATCH
+from mailchannels.batches import Provisioning
+from mailchannels.bulk import Operation, Stream
+from mailchannels.models.bulk import BulkItem
+from mailchannels.repeats import Entry, Verdict
+from mailchannels.simulator import Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+
+HERE = "http://127.0.0.1:9"
+MAIL_SERVER = DownstreamAddress(priority=10, weight=10, port=25, target="mx.example.")
+
+pytestmark = pytest.mark.usefixtures("environment")
+
+
+def names(count: int, prefix: str = "d") -> list[str]:
+    return [f"{prefix}{number}.example" for number in range(count)]
+
+
+def client_for(url: str = HERE, **options: Any) -> AsyncMailChannels:
+    return AsyncMailChannels("demo-key", **{"base_url": url, "rate_limit": None, **options})
+
+
+def indices(result: BulkProvisionResult | BulkLoginLinkResult) -> list[int]:
+    """All positions of a result, after a look at the order of each list."""
+    both: list[list[int]] = [[item.index for item in part] for part in (result.successes, result.errors)]
+    assert both == [sorted(part) for part in both]
+    return sorted(both[0] + both[1])
+
+
+def by_name(items: Iterable[BulkProvisionItem]) -> dict[str, BulkProvisionItem]:
+    return {item.domain.domain: item for item in items}
+
+
+@pytest.fixture
+def without_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no wait at all before a retry."""
+    monkeypatch.setattr(random, "uniform", lambda *_: 0.0)
+
+
+class Api:
+    """Answers batches as a test wants, and remembers the names in each."""
+
+    def __init__(self, router: respx.MockRouter) -> None:
+        self.batches: list[list[str]] = []
+        self.say: Callable[[list[Any]], httpx.Response] = provisioned
+        self.provision = router.post(f"{HERE}/inbound/v1/domains/batch").mock(side_effect=self._answer)
+        self.link = router.post(f"{HERE}/inbound/v1/domains/batch/login-link").mock(side_effect=self._answer)
+
+    @property
+    def sizes(self) -> list[int]:
+        return [len(batch) for batch in self.batches]
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        items = json.loads(request.content)["domains"]
+        self.batches.append([item["domain"] for item in items])
+        return self.say(items)
+
+
+def success(item: Any, code: int = 201) -> Any:
+    stored = {key: value for key, value in item.items() if key != "downstreamAddress"}
+    return {"domain": stored, "code": code, "comment": "created"}
+
+
+def failure(item: Any, code: int) -> Any:
+    return {"domain": {"domain": item["domain"]}, "code": code, "comment": "no"}
+
+
+def provisioned(items: list[Any]) -> httpx.Response:
+    return httpx.Response(200, json={"successes": [success(item) for item in items], "errors": None})
+
+
+def failing(codes: dict[str, int]) -> Callable[[list[Any]], httpx.Response]:
+    """Fail the items that are named, each with its code."""
+
+    def say(items: list[Any]) -> httpx.Response:
+        good = [success(item) for item in items if item["domain"] not in codes]
+        bad = [failure(item, codes[item["domain"]]) for item in items if item["domain"] in codes]
+        return httpx.Response(200, json={"successes": good, "errors": bad})
+
+    return say
+
+
+def refusing(bad: set[str], status: int = 400) -> Callable[[list[Any]], httpx.Response]:
+    """Refuse every batch that holds one of these names."""
+
+    def say(items: list[Any]) -> httpx.Response:
+        if bad & {item["domain"] for item in items}:
+            return httpx.Response(status, json={"message": "a name is not valid"})
+        return provisioned(items)
+
+    return say
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    with respx.mock(assert_all_called=False) as router:
+        yield Api(router)
+
+
+# What goes in
+
+
+async def in_async(inputs: Iterable[str]) -> AsyncIterator[str]:
+    for name in inputs:
+        await anyio.lowlevel.checkpoint()
+        yield name
+
+
+@pytest.mark.parametrize(
+    "make",
+    [list, tuple, iter, in_async, dict.fromkeys, lambda inputs: (name for name in inputs)],
+    ids=["list", "tuple", "iterator", "async generator", "dict", "generator"],
+)
+def test_any_iterable_is_provisioned(make: Callable[[list[str]], Any], backend: str, simulator: Simulator) -> None:
+    async def main() -> BulkProvisionResult:
+        async with client_for(simulator.base_url) as client:
+            return await client.domains.bulk_provision(make(names(3)), subscription_handle="demo")
+
+    result = anyio.run(main, backend=backend)
+
+    assert [(item.index, item.domain.domain) for item in result.successes] == [*enumerate(names(3))]
+    assert result.errors == []
+    assert simulator.state.domain_count() == 3
+
+
+@pytest.mark.asyncio
+async def test_a_set_is_provisioned(client: AsyncMailChannels) -> None:
+    result = await client.domains.bulk_provision(set(names(3)), subscription_handle="demo")
+
+    assert set(by_name(result.successes)) == set(names(3))
+    assert indices(result) == [0, 1, 2]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("make", [list, iter, in_async])
+async def test_no_input_makes_no_request(make: Callable[[list[str]], Any], api: Api) -> None:
+    async with client_for() as client:
+        result = await client.domains.bulk_provision(make([]), subscription_handle="demo")
+
+    assert result == BulkProvisionResult()
+    assert api.batches == []
+
+
+@pytest.mark.asyncio
+async def test_2500_names_go_into_three_requests(api: Api) -> None:
+    async with client_for() as client:
+        result = await client.domains.bulk_provision(names(2_500), subscription_handle="demo")
+
+    assert sorted(api.sizes) == [500, 1_000, 1_000]
+    assert indices(result) == [*range(2_500)]
+    assert [item.domain.domain for item in result.successes] == names(2_500)
+
+
+@pytest.mark.asyncio
+async def test_the_options_stand_in_the_query_and_the_settings_in_the_items(api: Api) -> None:
+    domain = Domain("A.example", settings=DomainSettings(abuse_policy="block"), downstream_addresses=[MAIL_SERVER])
+
+    async with client_for() as client:
+        await client.domains.bulk_provision(
+            [domain], subscription_handle="a/b", associate_key=True, overwrite=False, concurrency=1
+        )
+
+    request = api.provision.calls.last.request
+    record = {"priority": 10, "weight": 10, "port": 25, "target": "mx.example."}
+    assert request.url.query == b"subscriptionHandle=a%2Fb&associate-key=true&overwrite=false"
+    assert json.loads(request.content)["domains"] == [
+        {
+            "domain": "a.example",
+            "settings": {"abusePolicy": "block"},
+            "downstreamAddresses": [record],
+            "downstreamAddress": [record],
+        }
+    ]
+
+
+@pytest.mark.asyncio
+async def test_a_closed_client_is_refused(api: Api) -> None:
+    client = client_for()
+    await client.aclose()
+
+    with pytest.raises(ConfigurationError, match="closed"):
+        await client.domains.bulk_provision(names(1), subscription_handle="demo")
+
+
+# Inputs that are refused
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "a b.example",
+        "",
+        None,
+        7,
+        Domain("-.example"),
+        Domain("x.example", subscription_handle="other"),
+        Domain("x.example", admins=["nobody"]),
+        Domain("x.example", downstream_addresses=[DownstreamAddress(10, 10, 25, "no-dot.example")]),
+        Domain("x.example", downstream_addresses=[DownstreamAddress(2**70, 10, 25, "mx.example.")]),
+        Domain("x.example", settings=DomainSettings(spam_header_value="\ud800")),
+        Domain("x.example", admins=["\ud800@x.example"]),
+    ],
+    ids=["space", "empty", "None", "number", "label", "subscription", "admin", "target", "priority", "header", "text"],
+)
+async def test_a_bad_input_is_an_error_of_its_own_and_the_others_go_through(bad: Any, api: Api) -> None:
+    async with client_for() as client:
+        result = await client.domains.bulk_provision(["a.example", bad, "b.example"], subscription_handle="demo")
+
+    assert [item.index for item in result.successes] == [0, 2]
+    (error,) = result.errors
+    assert (error.index, error.outcome, error.code, error.retryable) == (1, Outcome.FAILED, None, False)
+    assert isinstance(error.error, InvalidInput)
+    assert error.comment == str(error.error)
+    assert api.batches == [["a.example", "b.example"]]
+
+
+@pytest.mark.asyncio
+async def test_a_refused_input_is_given_back_as_it_was(api: Api) -> None:
+    given = Domain("x.example", subscription_handle="other")
+
+    async with client_for() as client:
+        result = await client.domains.bulk_provision([given], subscription_handle="demo")
+
+    assert result.errors[0].domain is given
+    assert "'other' is not the 'demo'" in str(result.errors[0].error)
+
+
+# Repeats
+
+
+@pytest.mark.asyncio
+async def test_a_repeat_is_sent_once_and_shares_the_outcome(api: Api) -> None:
+    async with client_for() as client:
+        result = await client.domains.bulk_provision(
+            ["a.example", "b.example", "A.Example.", "a.example"], subscription_handle="demo"
+        )
+
+    assert api.batches == [["a.example", "b.example"]]
+    assert [item.index for item in result.successes] == [0, 1, 2, 3]
+    assert {item.code for item in result.successes} == {201}
+
+
+@pytest.mark.asyncio
+async def test_a_repeat_of_a_failure_fails_with_it(api: Api) -> None:
+    api.say = failing({"a.example": 409})
+
+    async with client_for() as client:
+        result = await client.domains.bulk_provision(["a.example", "a.example"], subscription_handle="demo")
+
+    assert [(item.index, item.code) for item in result.errors] == [(0, 409), (1, 409)]
+
+
+@pytest.mark.asyncio
+async def test_a_repeat_with_other_settings_is_an_error_that_names_the_first(api: Api) -> None:
+    async with client_for() as client:
+        result = await client.domains.bulk_provision(
+            ["b.example", "a.example", Domain("a.example", admins=["x@a.example"])], subscription_handle="demo"
+        )
+
+    assert [item.index for item in result.successes] == [0, 1]
+    (error,) = result.errors
+    assert isinstance(error.error, InvalidInput)
+    assert "a.example stands in the input before, at index 1, with other content" in str(error.error)
+    assert api.batches == [["b.example", "a.example"]]
+
+
+@pytest.mark.asyncio
+async def test_a_repeat_in_another_batch_is_not_sent_again(api: Api) -> None:
+    async with client_for() as client:
+        result = await client.domains.bulk_provision(
+            [*names(1_000), "d0.example", "z.example"], subscription_handle="demo"
+        )
+
+    assert sorted(api.sizes) == [1, 1_000]
+    assert indices(result) == [*range(1_002)]
+    assert len(result.successes) == 1_002
+
+
+@pytest.mark.asyncio
+async def test_a_repeat_that_comes_after_the_answer_shares_it(api: Api) -> None:
+    api.say = failing({"d0.example": 409})
+    answered = anyio.Event()
+    first = Domain("d1.example", downstream_addresses=[])
+
+    async def inputs() -> AsyncIterator[Domain | str]:
+        yield "d0.example"
+        yield first
+        for name in names(998, "e"):
+            yield name
+        await answered.wait()
+        yield "d0.example"
+        yield first
+
+    results: list[BulkProvisionResult] = []
+    async with client_for() as client:
+        async for result in client.domains.iter_bulk_provision(inputs(), subscription_handle="demo"):
+            results.append(result)
+            answered.set()
+
+    assert api.sizes == [1_000]
+    assert [(item.index, item.code) for item in results[1].errors] == [(1_000, 409)]
+    assert [(item.index, item.settings_applied) for item in results[1].successes] == [(1_001, True)]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_a_repeat_shares_whether_its_settings_were_applied(arrives: bool, api: Api) -> None:
+    def say(items: list[Any]) -> httpx.Response:
+        if not arrives:
+            for item in items:
+                item.pop("downstreamAddresses")
+        return provisioned(items)
+
+    api.say = say
+    domain = Domain("a.example", downstream_addresses=[MAIL_SERVER])
+
+    async with client_for() as client:
+        result = await client.domains.bulk_provision([domain, domain], subscription_handle="demo")
+
+    assert [item.settings_applied for item in result.successes] == [arrives, arrives]
+
+
+@pytest.mark.asyncio
+async def test_a_repeat_after_the_job_has_stopped_is_not_lost(api: Api) -> None:
+    api.say = lambda _: httpx.Response(403, json={"message": "the limit is reached"})
+    stopped = anyio.Event()
+
+    async def inputs() -> AsyncIterator[str]:
+        for name in names(1_000):
+            yield name
+        await stopped.wait()
+        yield "late.example"
+        yield "late.example"
+
+    results: list[BulkProvisionResult] = []
+    async with client_for() as client:
+        async for result in client.domains.iter_bulk_provision(inputs(), subscription_handle="demo"):
+            results.append(result)
+            stopped.set()
+
+    assert indices(BulkProvisionResult.merge(results)) == [*range(1_002)]
+
+
+# What comes out
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("spelling", ["BÜCHER.example", "XN--BCHER-KVA.EXAMPLE.", "xn--bcher-kva.example"])
+async def test_a_name_that_comes_back_in_another_spelling_is_matched(spelling: str, api: Api) -> None:
+    api.say = lambda _: httpx.Response(200, json={"successes": [{"domain": {"domain": spelling}, "code": 201}]})
+
+    async with client_for() as client:
+        result = await client.domains.bulk_provision(["bücher.example"], subscription_handle="demo")
+
+    assert [item.domain.domain for item in result.successes] == ["xn--bcher-kva.example"]
+    assert api.batches == [["xn--bcher-kva.example"]]
+
+
+@pytest.mark.asyncio
+async def test_a_name_that_the_answer_leaves_out_is_unknown(api: Api) -> None:
+    api.say = lambda items: provisioned(items[1:])
+
+    async with client_for() as client:
+        result = await client.domains.bulk_provision(names(3), subscription_handle="demo")
+
+    assert [item.index for item in result.successes] == [1, 2]
+    (error,) = result.errors
+    assert (error.index, error.outcome, error.code, error.retryable) == (0, Outcome.UNKNOWN, None, True)
+    assert error.comment == "the answer does not mention it"
+    assert api.sizes == [3]
+
+
+@pytest.mark.asyncio
+async def test_a_name_that_nobody_asked_for_is_a_warning_in_the_log(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    api.say = lambda items: provisioned([*items, {"domain": "stranger.example"}])
+
+    async with client_for() as client:
+        result = await client.domains.bulk_provision(names(2), subscription_handle="demo")
+
+    assert [item.domain.domain for item in result.successes] == names(2)
+    (record,) = [record for record in caplog.records if record.name == "mailchannels"]
+    assert record.levelno == logging.WARNING
+    assert "'stranger.example'" in record.getMessage()
+
+
+@pytest.mark.asyncio
+async def test_an_unknown_code_is_kept_as_it_is(api: Api) -> None:
+    api.say = failing({"d0.example": 799})
+
+    async with client_for() as client:
+        result = await client.domains.bulk_provision(names(1), subscription_handle="demo")
+
+    assert [(item.code, item.outcome) for item in result.errors] == [(799, Outcome.FAILED)]
+
+
+@pytest.mark.asyncio
+async def test_raise_for_errors_holds_the_whole_result(api: Api) -> None:
+    api.say = failing({"d1.example": 409})
+
+    async with client_for() as client:
+        result = await client.domains.bulk_provision(names(3), subscription_handle="demo")
+
+    with pytest.raises(BulkError, match="1 of 3 items did not succeed; the first, at index 1: failed, no") as caught:
+        result.raise_for_errors()
+    assert caught.value.result is result
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("key", ["both", "downstreamAddress", "downstreamAddresses"])
+async def test_downstream_addresses_arrive_under_whichever_key_the_server_reads(key: Any) -> None:
+    with Simulator(bulk_downstream_key=key) as simulator:
+        async with client_for(simulator.base_url) as client:
+            result = await client.domains.bulk_provision(
+                [Domain("a.example", downstream_addresses=[MAIL_SERVER])], subscription_handle="demo"
+            )
+
+    (item,) = result.successes
+    assert item.settings_applied
+    assert item.domain.downstream_addresses == [MAIL_SERVER]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"settings": DomainSettings(abuse_policy="flag")},
+        {"admins": ["a@a.example"]},
+        {"aliases": ["b.example"]},
+        {"downstream_addresses": [MAIL_SERVER]},
+    ],
+    ids=["settings", "admins", "aliases", "downstream addresses"],
+)
+@pytest.mark.parametrize("overwrite", [None, True])
+async def test_the_settings_of_an_existing_domain_are_applied_only_with_overwrite(
+    overwrite: bool | None, section: dict[str, Any], client: AsyncMailChannels
+) -> None:
+    await client.domains.bulk_provision(["a.example"], subscription_handle="demo")
+
+    result = await client.domains.bulk_provision(
+        [Domain("a.example", **section)], subscription_handle="demo", overwrite=overwrite
+    )
+
+    assert [item.settings_applied for item in result.successes] == [bool(overwrite)]
+
+
+# Failures of one item
+
+
+@pytest.mark.asyncio
+async def test_another_customers_domain_is_final_and_never_sent_again(simulator: Simulator) -> None:
+    simulator.state.add_customer("other", keys=["other-key"], subscriptions=["other"])
+    async with AsyncMailChannels("other-key", base_url=simulator.base_url) as other:
+        await other.domains.provision(Domain("d1.example", subscription_handle="other"))
+    before = simulator.requests
+
+    async with client_for(simulator.base_url) as client:
+        result = await client.domains.bulk_provision(names(3), subscription_handle="demo")
+
+    assert [item.index for item in result.successes] == [0, 2]
+    assert [(item.index, item.code, item.retryable) for item in result.errors] == [(1, 409, False)]
+    assert simulator.requests == before + 1
+
+
+def test_items_that_failed_for_the_moment_are_sent_again_alone(backend: str, api: Api, without_waits: None) -> None:
+    codes = {"d1.example": 500, "d2.example": 409}
+
+    def say(items: list[Any]) -> httpx.Response:
+        answered = failing(dict(codes))(items)
+        codes.pop("d1.example", None)
+        return answered
+
+    api.say = say
+
+    async def main() -> BulkProvisionResult:
+        async with client_for() as client:
+            return await client.domains.bulk_provision(names(4), subscription_handle="demo")
+
+    result = anyio.run(main, backend=backend)
+
+    assert api.batches == [names(4), ["d1.example"]]
+    assert [item.index for item in result.successes] == [0, 1, 3]
+    assert [(item.index, item.code) for item in result.errors] == [(2, 409)]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("code", [429, 500, 502, 503, 504])
+async def test_an_item_that_keeps_failing_is_given_up_after_max_retries(
+    code: int, api: Api, without_waits: None
+) -> None:
+    api.say = failing({"d1.example": code})
+
+    async with client_for(max_retries=2) as client:
+        result = await client.domains.bulk_provision(names(3), subscription_handle="demo")
+
+    assert api.sizes == [3, 1, 1]
+    (error,) = result.errors
+    assert (error.index, error.code, error.outcome, error.retryable) == (1, code, Outcome.FAILED, True)
+
+
+@pytest.mark.asyncio
+async def test_the_simulators_failures_pass(
+    client: AsyncMailChannels, simulator: Simulator, without_waits: None
+) -> None:
+    simulator.state.fail_next("d1.example", times=2)
+
+    result = await client.domains.bulk_provision(names(3), subscription_handle="demo")
+
+    assert len(result.successes) == 3
+    assert simulator.requests == 3
+
+
+@pytest.mark.asyncio
+async def test_an_item_counts_the_requests_it_was_sent_in(api: Api, without_waits: None) -> None:
+    api.say = failing({"d1.example": 500})
+
+    async with client_for(max_retries=2) as client:
+        result = await client.domains.bulk_provision([*names(2), "..", "d0.example"], subscription_handle="demo")
+
+    assert {item.index: item.attempts for item in result.successes + result.errors} == {0: 1, 1: 3, 2: 0, 3: 0}
+
+
+@pytest.mark.asyncio
+@pytest.mark.usefixtures("without_waits")
+async def test_repeats_of_a_whole_request_count_as_attempts_too() -> None:
+    with RawServer(answer({"message": "down"}, status=500)) as server:
+        async with client_for(server.url, max_retries=2) as client:
+            result = await client.domains.bulk_provision(["a.example"], subscription_handle="demo")
+
+    assert result.errors[0].attempts == len(server.requests) == 3
+
+
+@pytest.mark.asyncio
+async def test_without_a_retry_budget_no_item_is_sent_again(api: Api, without_waits: None) -> None:
+    api.say = failing({"d1.example": 500})
+
+    async with client_for() as client:
+        while client._transport.budget.spend():
+            pass
+        result = await client.domains.bulk_provision(names(2), subscription_handle="demo")
+
+    assert api.sizes == [2]
+    assert [item.code for item in result.errors] == [500]
+
+
+# Failures of a whole batch
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_a_refused_batch_is_halved_until_the_bad_entry_stands_alone(status: int, api: Api) -> None:
+    api.say = refusing({"d5.example"}, status)
+
+    async with client_for() as client:
+        result = await client.domains.bulk_provision(names(16), subscription_handle="demo")
+
+    assert [(item.index, item.code, item.outcome) for item in result.errors] == [(5, status, Outcome.FAILED)]
+    assert indices(result) == [*range(16)]
+    assert sorted(api.sizes) == [1, 1, 2, 2, 4, 4, 8, 8, 16]
+
+
+@pytest.mark.asyncio
+async def test_several_bad_entries_fail_and_only_they(api: Api) -> None:
+    bad = {"d0.example", "d7.example", "d8.example", "d1999.example"}
+    api.say = refusing(bad)
+
+    async with client_for() as client:
+        result = await client.domains.bulk_provision(names(2_000), subscription_handle="demo")
+
+    assert {item.domain.domain for item in result.errors} == bad
+    assert {item.code for item in result.errors} == {400}
+    assert indices(result) == [*range(2_000)]
+    assert all(isinstance(item.error, BadRequest) for item in result.errors)
+
+
+@pytest.mark.parametrize("concurrency", [1, 16])
+@pytest.mark.asyncio
+async def test_where_everything_is_refused_only_one_batch_is_halved_and_the_job_stops(
+    concurrency: int, api: Api
+) -> None:
+    api.say = lambda _: httpx.Response(400, json={"message": "never"})
+
+    async with client_for() as client:
+        result = await client.domains.bulk_provision(names(20_000), subscription_handle="demo", concurrency=concurrency)
+
+    outcomes = Counter((item.outcome, item.code) for item in result.errors)
+    assert outcomes == {(Outcome.FAILED, 400): 1_000, (Outcome.NOT_SENT, None): 19_000}
+    assert indices(result) == [*range(20_000)]
+    assert isinstance(result.stopped_by, BadRequest)
+    # All halves of one batch, and the others that were under way when the first of them was refused.
+    assert len(api.batches) == 1_998 + concurrency
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_key_or_quota_stops_the_job(status: int, backend: str, api: Api) -> None:
+    api.say = lambda _: httpx.Response(status, json={"message": "the limit is reached"})
+
+    async def main() -> BulkProvisionResult:
+        async with client_for() as client:
+            return await client.domains.bulk_provision(names(5_500), subscription_handle="demo", concurrency=1)
+
+    result = anyio.run(main, backend=backend)
+
+    assert api.sizes == [1_000]
+    assert indices(result) == [*range(5_500)]
+    assert {(item.code, item.outcome, item.retryable) for item in result.errors[:1_000]} == {
+        (status, Outcome.FAILED, False)
+    }
+    assert {(item.code, item.outcome, item.retryable) for item in result.errors[1_000:]} == {
+        (None, Outcome.NOT_SENT, True)
+    }
+    assert {type(item.error) for item in result.errors} == {Unauthorized if status == 401 else Forbidden}
+
+
+@pytest.mark.asyncio
+async def test_the_quota_of_the_simulator_stops_the_job() -> None:
+    with Simulator(domain_limit=1_500) as simulator:
+        async with client_for(simulator.base_url) as client:
+            result = await client.domains.bulk_provision(names(4_000), subscription_handle="demo", concurrency=1)
+
+    outcomes = Counter((item.outcome, item.code) for item in [*result.successes, *result.errors])
+    assert outcomes == {
+        (Outcome.SUCCEEDED, 201): 1_000,
+        (Outcome.FAILED, 403): 1_000,
+        (Outcome.NOT_SENT, None): 2_000,
+    }
+    assert simulator.requests == 2
+
+
+@pytest.mark.asyncio
+async def test_a_lost_answer_is_asked_for_again_and_then_unknown(without_waits: None) -> None:
+    with RawServer(reset()) as server:
+        async with client_for(server.url, max_retries=2) as client:
+            result = await client.domains.bulk_provision(names(2), subscription_handle="demo")
+
+    assert len(server.requests) == 3
+    assert {(item.outcome, item.code, type(item.error), item.retryable) for item in result.errors} == {
+        (Outcome.UNKNOWN, None, ConnectionLost, True)
+    }
+    assert indices(result) == [0, 1]
+
+
+@pytest.mark.asyncio
+async def test_without_a_connection_nothing_was_sent(without_waits: None) -> None:
+    with refusing_url() as url:
+        async with client_for(url) as client:
+            result = await client.domains.bulk_provision(names(2), subscription_handle="demo")
+
+    assert {(item.outcome, type(item.error), item.retryable) for item in result.errors} == {
+        (Outcome.NOT_SENT, ConnectError, True)
+    }
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("body", [b"", b"<p>fine</p>", b"[]", b'{"successes": [{"domain": 1, "code": 201}]}'])
+async def test_an_answer_that_cannot_be_read_leaves_all_unknown(body: bytes, api: Api) -> None:
+    api.say = lambda _: httpx.Response(200, content=body)
+
+    async with client_for() as client:
+        result = await client.domains.bulk_provision(names(2), subscription_handle="demo")
+
+    assert {(item.outcome, type(item.error)) for item in result.errors} == {(Outcome.UNKNOWN, UnexpectedResponse)}
+    assert api.sizes == [2]
+
+
+@pytest.mark.asyncio
+async def test_a_batch_that_the_server_failed_on_without_a_repeat_is_failed_and_retryable(api: Api) -> None:
+    api.say = lambda _: httpx.Response(500)
+
+    async with client_for(max_retries=0) as client:
+        result = await client.domains.bulk_provision(names(2), subscription_handle="demo")
+
+    assert {(item.outcome, item.code, type(item.error), item.retryable) for item in result.errors} == {
+        (Outcome.FAILED, 500, ServerError, True)
+    }
+
+
+@pytest.mark.asyncio
+async def test_a_batch_lost_at_a_gateway_is_unknown(api: Api) -> None:
+    api.say = lambda _: httpx.Response(504)
+
+    async with client_for(max_retries=0) as client:
+        result = await client.domains.bulk_provision(names(2), subscription_handle="demo")
+
+    assert {(item.outcome, item.code) for item in result.errors} == {(Outcome.UNKNOWN, 504)}
+
+
+@pytest.mark.asyncio
+async def test_a_failed_batch_leaves_the_others_alone(api: Api) -> None:
+    api.say = lambda items: httpx.Response(502) if items[0]["domain"] == "d0.example" else provisioned(items)
+
+    async with client_for(max_retries=0) as client:
+        result = await client.domains.bulk_provision(names(3_000), subscription_handle="demo", concurrency=3)
+
+    assert [item.index for item in result.errors] == [*range(1_000)]
+    assert [item.index for item in result.successes] == [*range(1_000, 3_000)]
+
+
+# An input that raises
+
+
+class OfItsOwnError(Exception):
+    pass
+
+
+def breaking(count: int) -> Iterator[str]:
+    yield from names(count)
+    raise OfItsOwnError
+
+
+@pytest.mark.asyncio
+async def test_what_was_read_before_the_input_raised_is_sent(api: Api) -> None:
+    async with client_for() as client:
+        with pytest.raises(OfItsOwnError):
+            await client.domains.bulk_provision(breaking(1_500), subscription_handle="demo")
+
+    assert sorted(api.sizes) == [500, 1_000]
+
+
+def test_the_results_come_before_the_error_of_the_input(backend: str, api: Api) -> None:
+    seen: list[BulkProvisionResult] = []
+
+    async def main() -> None:
+        async with client_for() as client:
+            results = client.domains.iter_bulk_provision(breaking(2_500), subscription_handle="demo")
+            with pytest.raises(OfItsOwnError):  # noqa: PT012  # the loop is what raises
+                async for result in results:
+                    seen.append(result)  # noqa: PERF401  # what came before the error counts
+
+    anyio.run(main, backend=backend)
+
+    assert indices(BulkProvisionResult.merge(seen)) == [*range(2_500)]
+
+
+# The machine, with an operation that needs no server
+
+
+@define
+class Item(BulkItem):
+    index: int
+    subject: str
+    verdict: Verdict
+    attempts: int = 0
+
+
+DONE = Verdict(Outcome.SUCCEEDED, 200)
+
+
+class Fake(Operation[str, str, Item]):
+    """Judges each name at once; `name=content` gives it content, `!` stands before a name that is refused."""
+
+    batch_size = BATCH
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+        self.in_flight = 0
+        self.most_in_flight = 0
+        self.live: weakref.WeakSet[Entry[str]] = weakref.WeakSet()
+
+    def entry(self, index: int, given: str) -> Entry[str]:
+        if given.startswith("!"):
+            raise InvalidInput("domain", "is refused")
+        entry = Entry(index, given.partition("=")[0], given, given.encode())
+        self.live.add(entry)
+        return entry
+
+    def subject(self, given: str) -> str:
+        return given
+
+    async def ask(self, entries: list[Entry[str]]) -> dict[str, tuple[str, Verdict]]:
+        self.asked.append([entry.key for entry in entries])
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            return await self.judge(entries)
+        finally:
+            self.in_flight -= 1
+
+    async def judge(self, entries: list[Entry[str]]) -> dict[str, tuple[str, Verdict]]:
+        await anyio.lowlevel.checkpoint()
+        return {entry.key: (entry.subject, DONE) for entry in entries}
+
+    def item(self, index: int, subject: str, verdict: Verdict) -> Item:
+        return Item(index, subject, verdict)
+
+
+def stream(
+    operation: Operation[str, str, Item], *, concurrency: int = 2, max_retries: int = 2
+) -> Stream[str, str, Item]:
+    return Stream(
+        operation, concurrency=concurrency, max_retries=max_retries, may_retry=lambda: True, back_off=lambda _: 0
+    )
+
+
+class Whimsical(Fake):
+    """Follows a script: for each request what becomes of it, for each name the codes of its answers."""
+
+    def __init__(self, requests: list[MailChannelsError | None], codes: dict[str, list[int]], bad: set[str]) -> None:
+        super().__init__()
+        self.requests = requests
+        self.codes = {name: [*listed] for name, listed in codes.items()}
+        self.bad = bad
+
+    async def judge(self, entries: list[Entry[str]]) -> dict[str, tuple[str, Verdict]]:
+        await anyio.lowlevel.checkpoint()
+        error = self.requests.pop() if self.requests else None
+        if error is None and self.bad & {entry.key for entry in entries}:
+            error = BadRequest("no", status=400, method="POST", path="/")
+        if error is not None:
+            raise error
+        found = {}
+        for entry in entries:
+            codes = self.codes.get(entry.key)
+            code = codes.pop() if codes else 200
+            if code:
+                outcome = Outcome.SUCCEEDED if code == 200 else Outcome.FAILED
+                found[entry.key] = (entry.subject, Verdict(outcome, code))
+        return found
+
+
+LETTERS = st.sampled_from("abcdefghij")
+INPUTS = st.lists(
+    st.one_of(LETTERS, LETTERS, st.builds("{}={}".format, LETTERS, st.sampled_from("12")), st.just("!")), max_size=40
+)
+REFUSED = Forbidden("no", status=403, method="POST", path="/")
+FAILURES = st.sampled_from(
+    [
+        None,
+        None,
+        ConnectionLost("gone"),
+        ConnectError("refused"),
+        ServerError("no", status=500, method="POST", path="/"),
+        REFUSED,
+        UnexpectedResponse("no", status=200, method="POST", path="/"),
+    ]
+)
+
+
+@example(inputs=["a", "!", "b", "b"], requests=[REFUSED], codes={}, bad=set(), size=1, concurrency=1)
+@settings(max_examples=150, deadline=None)
+@given(
+    inputs=INPUTS,
+    requests=st.lists(FAILURES, max_size=4),
+    codes=st.dictionaries(LETTERS, st.lists(st.sampled_from([0, 200, 409, 500, 503]), max_size=5)),
+    bad=st.sets(LETTERS, max_size=2),
+    size=st.integers(1, 5),
+    concurrency=st.integers(1, 3),
+)
+def test_every_input_comes_out_once_whatever_happens(  # noqa: PLR0917
+    inputs: list[str],
+    requests: list[MailChannelsError | None],
+    codes: dict[str, list[int]],
+    bad: set[str],
+    size: int,
+    concurrency: int,
+) -> None:
+    operation = Whimsical([*requests], codes, bad)
+
+    async def main() -> list[Item]:
+        results = stream(operation, concurrency=concurrency).results(in_async(inputs))
+        return [item async for items in results for item in items]
+
+    operation.batch_size = size
+    items = sorted(asyncio.run(main()), key=lambda item: item.index)
+
+    assert [(item.index, item.subject) for item in items] == [*enumerate(inputs)]
+    assert all(len(batch) <= size for batch in operation.asked)
+    assert all(len({*batch}) == len(batch) for batch in operation.asked)
+    assert operation.most_in_flight <= concurrency
+    for given_name, item in zip(inputs, items, strict=True):
+        first = items[inputs.index(given_name)].verdict
+        verdict = item.verdict
+        assert (verdict.outcome, verdict.code, verdict.comment) == (first.outcome, first.code, first.comment)
+
+
+class Holding(Fake):
+    """Answers nothing before it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.released = anyio.Event()
+        self.cancelled = 0
+
+    async def judge(self, entries: list[Entry[str]]) -> dict[str, tuple[str, Verdict]]:
+        try:
+            await self.released.wait()
+        except anyio.get_cancelled_exc_class():
+            self.cancelled += 1
+            raise
+        return await super().judge(entries)
+
+
+@pytest.mark.parametrize("concurrency", [1, 3, 16])
+def test_no_more_than_concurrency_requests_are_under_way(concurrency: int, backend: str) -> None:
+    async def main() -> Holding:
+        operation = Holding()
+        async with anyio.create_task_group() as tasks:
+
+            async def run() -> None:
+                async for _ in stream(operation, concurrency=concurrency).results(names(20_000)):
+                    pass
+
+            tasks.start_soon(run)
+            await anyio.wait_all_tasks_blocked()
+            assert operation.in_flight == concurrency
+            operation.released.set()
+        return operation
+
+    operation = anyio.run(main, backend=backend)
+
+    assert len(operation.asked) == 20
+    assert operation.most_in_flight == concurrency
+
+
+class Counted:
+    """An input that counts what was taken of it."""
+
+    def __init__(self, inputs: Sequence[str]) -> None:
+        self.taken = 0
+        self._inputs = inputs
+
+    def __iter__(self) -> Iterator[str]:
+        for name in self._inputs:
+            self.taken += 1
+            yield name
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [names(50_000), ["a.example"] * 100_000, ["!"] * 50_000, [*names(1_000), *["d0.example", "!"] * 50_000]],
+    ids=["names", "repeats", "refused", "mixed"],
+)
+def test_the_input_is_read_no_faster_than_the_results_are_taken(inputs: list[str], backend: str) -> None:
+    counted = Counted(inputs)
+
+    async def main() -> None:
+        given_out = 0
+        async with aclosing(stream(Fake(), concurrency=2).results(counted)) as results:
+            for _ in range(5):
+                items: list[Item] = await anext(results, [])
+                given_out += len(items)
+                await anyio.wait_all_tasks_blocked()
+                # Two batches under way, one that waits for them, and what may pile up behind a name.
+                assert counted.taken - given_out <= 4 * BATCH + bulk.MOST_REPEATS
+                assert len(items) <= 4 * BATCH + bulk.MOST_REPEATS
+
+    anyio.run(main, backend=backend)
+
+
+def test_the_read_ahead_is_no_more_than_the_window_and_a_batch() -> None:
+    counted = Counted(names(50_000))
+
+    async def main() -> None:
+        async with aclosing(stream(Fake(), concurrency=2).results(counted)) as results:
+            await anext(results)
+            await anyio.wait_all_tasks_blocked()
+
+    asyncio.run(main())
+
+    assert counted.taken <= (1 + 2 + 1) * BATCH
+
+
+@pytest.mark.parametrize("admins", [None, ["x@a.example"]])
+@pytest.mark.asyncio
+async def test_an_entry_under_way_takes_little_memory(admins: list[str] | None) -> None:
+    async with client_for() as client:
+        operation = Provisioning(
+            client._transport, subscription_handle="demo", associate_key=None, overwrite=None, timeout=None
+        )
+        domains = [Domain(name, admins=admins) for name in names(5_000)]
+        operation.entry(0, domains[0])
+        tracemalloc.start()
+        try:
+            entries = [operation.entry(index, domain) for index, domain in enumerate(domains)]
+            taken, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+    assert taken / len(entries) < 1_000
+
+
+@pytest.mark.parametrize(
+    "inputs", [names(200_000), [f"d{number // 2}.example" for number in range(200_000)]], ids=["names", "repeats"]
+)
+def test_memory_stays_flat_over_a_long_input(inputs: list[str]) -> None:
+    operation = Fake()
+    most = 0
+
+    async def main() -> int:
+        nonlocal most
+        count = 0
+        async for items in stream(operation, concurrency=4).results(inputs):
+            most = max(most, len(operation.live))
+            count += len(items)
+        return count
+
+    assert asyncio.run(main()) == 200_000
+    assert most <= (4 + 2) * BATCH
+
+
+def test_a_repeat_further_behind_than_what_is_remembered_is_sent_again() -> None:
+    operation = Fake()
+
+    async def main() -> int:
+        inputs = ["first", *names(30), "first"]
+        return len([item async for items in stream(operation).results(inputs) for item in items])
+
+    with mock.patch.object(repeats, "REMEMBERED", 10):
+        assert asyncio.run(main()) == 32
+
+    assert Counter(name for batch in operation.asked for name in batch)["first"] == 2
+
+
+def living_tasks(backend: str) -> int:
+    return trio.lowlevel.current_statistics().tasks_living if backend == "trio" else len(asyncio.all_tasks())
+
+
+def test_breaking_out_cancels_what_is_under_way_and_leaves_no_task(backend: str) -> None:
+    class HoldingAllButTheFirst(Holding):
+        async def judge(self, entries: list[Entry[str]]) -> dict[str, tuple[str, Verdict]]:
+            return await (Fake.judge(self, entries) if len(self.asked) == 1 else super().judge(entries))
+
+    async def main() -> None:
+        operation = HoldingAllButTheFirst()
+        before = living_tasks(backend)
+        async with aclosing(stream(operation, concurrency=3).results(names(9_000))) as results:
+            async for _ in results:
+                await anyio.wait_all_tasks_blocked()
+                break
+        assert operation.cancelled == 3
+        assert operation.in_flight == 0
+        assert living_tasks(backend) == before
+
+    anyio.run(main, backend=backend)
+
+
+def test_breaking_out_leaves_the_connections_free(backend: str) -> None:
+    async def main(server: RawServer) -> None:
+        async with client_for(server.url, max_connections=1) as client:
+            results = client.domains.iter_bulk_provision(names(3_000), subscription_handle="demo", concurrency=1)
+            async with aclosing(results), anyio.create_task_group() as tasks:
+
+                async def step() -> None:
+                    await anext(results)
+
+                tasks.start_soon(step)
+                await anyio.to_thread.run_sync(server.wait_for_requests, 1)
+                tasks.cancel_scope.cancel()
+            assert (await client.domains.list()).total == 0
+
+    with RawServer(stall(), answer({"domains": [], "total": 0})) as server:
+        anyio.run(main, server, backend=backend)
+        server.wait_for_hang_ups(1)
+        assert len(server.requests) == 2
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_task_stops_its_job() -> None:
+    operation = Holding()
+
+    async def run() -> None:
+        async for _ in stream(operation, concurrency=2).results(names(5_000)):
+            pass
+
+    before = asyncio.all_tasks()
+    task = asyncio.create_task(run())
+    await anyio.wait_all_tasks_blocked()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+    assert operation.cancelled == 2
+    assert asyncio.all_tasks() == before
+
+
+def test_an_iterator_still_open_when_the_event_loop_ends_reports_no_trouble(
+    backend: str, simulator: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = []
+
+    async def main() -> None:
+        async with client_for(simulator.base_url) as client:
+            results = client.domains.iter_bulk_provision(names(9_000), subscription_handle="demo", concurrency=2)
+            left.append(results)
+            await anext(results)
+
+    anyio.run(main, backend=backend)
+
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+def test_the_iterator_may_be_stepped_from_different_tasks(backend: str) -> None:
+    async def main() -> list[int]:
+        results = stream(Fake()).results(names(3_000))
+        seen: list[int] = []
+
+        async def step() -> None:
+            seen.extend(item.index for item in await anext(results))
+
+        for _ in range(3):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(step)
+        with pytest.raises(StopAsyncIteration):
+            await anext(results)
+        return seen
+
+    assert sorted(anyio.run(main, backend=backend)) == [*range(3_000)]
+
+
+def test_a_fault_in_the_operation_is_raised_and_leaves_no_task(backend: str) -> None:
+    class Faulty(Fake):
+        async def judge(self, entries: list[Entry[str]]) -> dict[str, tuple[str, Verdict]]:
+            await anyio.lowlevel.checkpoint()
+            raise OfItsOwnError
+
+    async def main() -> None:
+        before = living_tasks(backend)
+        with pytest.raises(OfItsOwnError):
+            async for _ in stream(Faulty(), concurrency=1).results(names(3)):
+                pass
+        assert living_tasks(backend) == before
+
+    anyio.run(main, backend=backend)
+
+
+# Login links
+
+
+def test_login_links_come_back_with_the_positions_of_the_input(backend: str, simulator: Simulator) -> None:
+    async def main() -> BulkLoginLinkResult:
+        async with client_for(simulator.base_url) as client:
+            await client.domains.bulk_provision(names(2_500), subscription_handle="demo")
+            return await client.domains.bulk_create_login_links(iter(names(2_500)))
+
+    result = anyio.run(main, backend=backend)
+
+    assert [(item.index, item.domain) for item in result.successes] == [*enumerate(names(2_500))]
+    assert {(item.domain, item.login_link) for item in result.successes} == {*simulator.state.login_links}
+    assert Counter(path for _, path, _, _ in simulator.recent)["/inbound/v1/domains/batch/login-link"] == 3
+
+
+@pytest.mark.asyncio
+async def test_a_domain_of_another_customer_does_not_stop_the_links_of_the_others(simulator: Simulator) -> None:
+    simulator.state.add_customer("other", keys=["other-key"], subscriptions=["other"])
+    async with AsyncMailChannels("other-key", base_url=simulator.base_url) as other:
+        await other.domains.provision(Domain("d0.example", subscription_handle="other"))
+
+    async with client_for(simulator.base_url) as client:
+        await client.domains.bulk_provision(names(1_500)[1:], subscription_handle="demo")
+        result = await client.domains.bulk_create_login_links([*names(1_500), "none.example"], concurrency=1)
+
+    assert [(item.index, item.code, item.outcome, item.retryable) for item in result.errors] == [
+        (0, 401, Outcome.FAILED, False),
+        (1_500, 404, Outcome.FAILED, False),
+    ]
+    assert isinstance(result.errors[0].error, Unauthorized)
+    assert len(result.successes) == 1_499
+
+
+@pytest.mark.asyncio
+async def test_a_key_refused_for_a_whole_batch_of_links_stops_the_job(api: Api) -> None:
+    api.say = lambda _: httpx.Response(401, json={"message": "no such key"})
+
+    async with client_for() as client:
+        result = await client.domains.bulk_create_login_links(names(3_000), concurrency=1)
+
+    assert Counter((item.outcome, item.code) for item in result.errors) == {
+        (Outcome.FAILED, 401): 1_000,
+        (Outcome.NOT_SENT, None): 2_000,
+    }
+    assert api.sizes == [1_000]
+
+
+def linked(items: list[Any]) -> httpx.Response:
+    made = [{"domain": item["domain"], "code": 200, "loginLink": "https://secret.example"} for item in items]
+    return httpx.Response(200, json={"successes": made, "errors": []})
+
+
+@pytest.mark.asyncio
+async def test_a_bad_name_and_a_repeat_cost_no_link(api: Api) -> None:
+    api.say = linked
+
+    async with client_for() as client:
+        result = await client.domains.bulk_create_login_links(["a.example", "a b", "A.example", Domain("b.example")])  # type: ignore[list-item]
+
+    assert api.batches == [["a.example"]]
+    assert [(item.index, item.login_link) for item in result.successes] == [
+        (0, "https://secret.example"),
+        (2, "https://secret.example"),
+    ]
+    assert [(item.index, type(item.error)) for item in result.errors] == [(1, InvalidInput), (3, InvalidInput)]
+
+
+@pytest.mark.asyncio
+async def test_a_success_without_its_link_is_unknown(api: Api) -> None:
+    api.say = lambda items: httpx.Response(
+        200, json={"successes": [{"domain": items[0]["domain"], "code": 200}], "errors": []}
+    )
+
+    async with client_for() as client:
+        result = await client.domains.bulk_create_login_links(names(2))
+
+    assert [(item.index, item.outcome) for item in result.errors] == [(0, Outcome.UNKNOWN), (1, Outcome.UNKNOWN)]
+
+
+@pytest.mark.asyncio
+async def test_a_link_that_failed_for_the_moment_is_asked_for_again(
+    client: AsyncMailChannels, simulator: Simulator, without_waits: None
+) -> None:
+    await client.domains.bulk_provision(names(3), subscription_handle="demo")
+    simulator.state.fail_next("d1.example")
+
+    result = await client.domains.bulk_create_login_links(names(3))
+
+    assert len(result.successes) == 3
+    assert len(simulator.state.login_links) == 3
+
+
+@pytest.mark.asyncio
+async def test_a_batch_of_links_that_is_refused_is_halved(api: Api) -> None:
+    api.say = lambda items: httpx.Response(400) if "d3.example" in [item["domain"] for item in items] else linked(items)
+
+    async with client_for() as client:
+        result = await client.domains.bulk_create_login_links(names(8))
+
+    assert [(item.index, item.code) for item in result.errors] == [(3, 400)]
+    assert len(result.successes) == 7
+
+
+@pytest.mark.asyncio
+async def test_no_repr_log_or_pickle_shows_a_link(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    api.say = lambda items: linked([*items, {"domain": "stranger.example"}])
+
+    async with client_for() as client:
+        results = [result async for result in client.domains.iter_bulk_create_login_links(names(2))]
+
+    (result,) = results
+    item: BulkLoginLinkItem = result.successes[0]
+    assert item.login_link == "https://secret.example"
+    assert "secret" not in f"{result!r} {result} {item!r} {item}"
+    assert b"secret" not in pickle.dumps(result)
+    assert "stranger" in caplog.text
+    assert "secret" not in caplog.text

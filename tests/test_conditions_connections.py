@@ -1,0 +1,275 @@
+"""Under real conditions: connections that do not come about, break, stall or lead elsewhere."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+from conditions import Call, Way, bulk_provision, list_domains, provision, report
+from contract import each_case
+from contract.case import KEY
+from sockets import EMPTY_PAGE, RawServer, answer, hang_up, refusing_url, reset, stall, truncated
+
+from mailchannels import (
+    AsyncMailChannels,
+    ConnectError,
+    ConnectionLost,
+    MailChannelsError,
+    Outcome,
+    RequestTimeout,
+    UnexpectedResponse,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from contract.case import Case
+    from sockets import Behaviour
+
+SOON = 0.2  # seconds, for what must time out
+
+pytestmark = pytest.mark.usefixtures("environment")
+
+breaking = pytest.mark.parametrize(
+    "broken", [reset(), truncated(), hang_up()], ids=["reset", "truncated", "stalled and closed"]
+)
+
+
+# No address, no connection
+
+
+@pytest.fixture(params=["DNS failure", "connection refused"])
+def unreachable(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An address that no connection comes about to."""
+    with refusing_url() as url:
+        if request.param == "connection refused":
+            yield url
+        else:
+
+            def fail(*_: object, **__: object) -> None:
+                raise socket.gaierror(socket.EAI_NONAME, "name or service not known")
+
+            monkeypatch.setattr(socket, "getaddrinfo", fail)
+            monkeypatch.setitem(sys.modules, "uvloop", None)  # it asks for addresses in a way of its own
+            yield "https://api.invalid"
+
+
+@pytest.mark.parametrize("call", [list_domains, provision, report])
+def test_where_no_connection_comes_about_it_is_tried_again_and_then_nothing_was_sent(
+    call: Call, unreachable: str, way: Way, waits: list[float]
+) -> None:
+    outcomes = way.make(unreachable, call)
+
+    assert [type(outcome.error) for outcome in outcomes] == [ConnectError] * way.users
+    assert [getattr(outcome.error, "maybe_applied", None) for outcome in outcomes] == [False] * way.users
+    assert Counter(waits) == {0.5: way.users, 1.0: way.users, 2.0: way.users}
+
+
+@each_case()
+def test_every_method_tries_again_where_no_connection_comes_about(
+    case: Case, unreachable: str, waits: list[float]
+) -> None:
+    async def main() -> MailChannelsError:
+        async with AsyncMailChannels(KEY, base_url=unreachable, rate_limit=None) as client:
+            return await failure_of(case, client)
+
+    error = anyio.run(main)
+
+    assert isinstance(error, ConnectError)
+    assert error.maybe_applied is False
+    assert waits[:3] == [0.5, 1.0, 2.0]
+
+
+async def failure_of(case: Case, client: AsyncMailChannels) -> MailChannelsError:
+    """What a call raises; for a bulk call, what its one item holds."""
+    try:
+        result = await case.value_of(client)
+    except MailChannelsError as error:
+        return error
+    (result,) = result if isinstance(result, list) else [result]
+    (item,) = result.errors
+    assert item.outcome is Outcome.NOT_SENT
+    assert isinstance(item.error, MailChannelsError)
+    return item.error
+
+
+# Certificates
+
+
+@pytest.mark.parametrize("call", [list_domains, provision])
+def test_a_certificate_that_cannot_be_verified_is_not_tried_again_and_the_message_names_the_way_out(
+    call: Call, tls: ssl.SSLContext, way: Way, waits: list[float]
+) -> None:
+    with RawServer(answer(EMPTY_PAGE), tls=tls) as server:
+        outcomes = way.make(server.url, call)
+
+    assert [type(outcome.error) for outcome in outcomes] == [ConnectError] * way.users
+    assert all("set SSL_CERT_FILE to your own CA bundle" in str(outcome.error) for outcome in outcomes)
+    assert all("transport=httpx.AsyncHTTPTransport(verify=...)" in str(outcome.error) for outcome in outcomes)
+    assert server.connections == way.users
+    assert server.requests == []
+    assert waits == []
+
+
+def test_a_certificate_named_by_ssl_cert_file_is_trusted(
+    tls: ssl.SSLContext, certificate: Path, way: Way, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("SSL_CERT_FILE", str(certificate))
+
+    with RawServer(answer(EMPTY_PAGE), tls=tls) as server:
+        outcomes = way.make(server.url, list_domains)
+
+    assert [outcome.value.total for outcome in outcomes] == [0] * way.users
+    assert len(server.requests) == way.users
+
+
+# Connections that break or stall
+
+
+@breaking
+def test_a_call_whose_answer_was_lost_is_repeated_on_another_connection(
+    broken: Behaviour, way: Way, waits: list[float]
+) -> None:
+    with RawServer(*[broken] * way.users, answer(EMPTY_PAGE)) as server:
+        outcomes = way.make(server.url, list_domains, max_retries=way.users)
+
+    assert [outcome.value.total for outcome in outcomes] == [0] * way.users
+    assert len(server.requests) == 2 * way.users
+    assert server.connections >= way.users + 1
+
+
+@breaking
+@pytest.mark.parametrize("call", [list_domains, provision])
+def test_a_connection_that_keeps_breaking_is_reported_as_maybe_applied(
+    call: Call, broken: Behaviour, way: Way, waits: list[float]
+) -> None:
+    with RawServer(broken) as server:
+        outcomes = way.make(server.url, call)
+
+    assert [type(outcome.error) for outcome in outcomes] == [ConnectionLost] * way.users
+    assert all(getattr(outcome.error, "maybe_applied", None) is True for outcome in outcomes)
+    assert len(server.requests) == 4 * way.users
+
+
+@breaking
+def test_a_call_that_must_not_be_repeated_is_not_where_its_answer_was_lost(
+    broken: Behaviour, way: Way, waits: list[float]
+) -> None:
+    with RawServer(broken) as server:
+        outcomes = way.make(server.url, report)
+
+    assert [type(outcome.error) for outcome in outcomes] == [ConnectionLost] * way.users
+    assert all(getattr(outcome.error, "maybe_applied", None) is True for outcome in outcomes)
+    assert len(server.requests) == way.users
+    assert waits == []
+
+
+@each_case()
+def test_every_method_repeats_a_lost_answer_unless_it_must_not(case: Case, waits: list[float]) -> None:
+    async def main(server: RawServer) -> None:
+        async with AsyncMailChannels(KEY, base_url=server.url, rate_limit=None) as client:
+            try:
+                value = await case.value_of(client)
+            except ConnectionLost as error:
+                value = error.maybe_applied
+        assert value == (case.value if case.repeatable else True)
+
+    with RawServer(reset(), answer(case.answer.content, status=case.answer.status_code)) as server:
+        anyio.run(main, server)
+
+    assert len(server.requests) == (2 if case.repeatable else 1)
+    assert len({request.partition(b"\r\n")[0] for request in server.requests}) == 1
+
+
+@pytest.mark.parametrize("call", [list_domains, provision, report])
+def test_a_server_that_says_nothing_is_given_up_at_the_deadline_and_may_have_acted(call: Call, way: Way) -> None:
+    with RawServer(stall()) as server:
+        outcomes = way.make(server.url, call, timeout=SOON)
+        server.wait_for_hang_ups(way.users)
+
+    assert [type(outcome.error) for outcome in outcomes] == [RequestTimeout] * way.users
+    assert all(getattr(outcome.error, "maybe_applied", None) is True for outcome in outcomes)
+    assert len(server.requests) == way.users
+
+
+@breaking
+def test_a_batch_whose_answer_was_lost_for_good_is_unknown(broken: Behaviour, way: Way, waits: list[float]) -> None:
+    with RawServer(broken) as server:
+        outcomes = way.make(server.url, bulk_provision)
+
+    items = [item for outcome in outcomes for item in outcome.value.errors]
+    assert [item.outcome for item in items] == [Outcome.UNKNOWN] * 2 * way.users
+    assert all(isinstance(item.error, ConnectionLost) for item in items)
+    assert len(server.requests) == 4 * way.users
+
+
+# Idle connections
+
+
+def test_an_idle_connection_that_the_server_has_closed_is_replaced_unnoticed(way: Way, waits: list[float]) -> None:
+    def once_all_are_closed(client: Any) -> Any:
+        server.wait_until_all_are_closed()
+        return list_domains(client)
+
+    with RawServer(answer(EMPTY_PAGE, close=True)) as server:
+        # It is noticed before anything is sent: no retry is needed, so that none may be made.
+        outcomes = way.make(server.url, list_domains, once_all_are_closed, max_retries=0)
+
+    assert [outcome.value.total for outcome in outcomes] == [0] * 2 * way.users
+    assert len(server.requests) == server.connections == 2 * way.users
+    assert waits == []
+
+
+@pytest.mark.parametrize("gone", [reset(), hang_up()], ids=["reset", "closed"])
+def test_a_half_open_connection_costs_one_repeat_on_a_new_one(gone: Behaviour, way: Way, waits: list[float]) -> None:
+    """The server gives up the connection at the very moment at which the next request is under way."""
+    served = [answer(EMPTY_PAGE)] * way.users
+    with RawServer(*served, *[gone] * way.users, answer(EMPTY_PAGE)) as server:
+        outcomes = way.make(server.url, list_domains, list_domains, max_retries=2 * way.users)
+
+    assert [outcome.value.total for outcome in outcomes] == [0] * 2 * way.users
+    assert len(server.requests) == 3 * way.users
+    assert len(waits) == way.users
+
+
+# Redirects
+
+
+redirecting = pytest.mark.parametrize("status", [301, 302, 307, 308])
+
+
+@redirecting
+@pytest.mark.parametrize("call", [list_domains, provision])
+def test_a_redirect_is_an_error_and_the_other_host_sees_no_request_and_so_no_key(
+    status: int, call: Call, way: Way, waits: list[float]
+) -> None:
+    with RawServer(answer(EMPTY_PAGE)) as other:
+        elsewhere = {"Location": f"{other.url}/inbound/v1/domains"}
+        with RawServer(answer({}, status=status, headers=elsewhere)) as server:
+            outcomes = way.make(server.url, call)
+
+    assert [type(outcome.error) for outcome in outcomes] == [UnexpectedResponse] * way.users
+    assert all("redirects are not followed" in str(outcome.error) for outcome in outcomes)
+    assert len(server.requests) == way.users
+    assert other.connections == 0
+
+
+@redirecting
+def test_a_redirect_from_https_to_plain_http_is_an_error_and_nothing_is_sent_in_the_clear(
+    status: int, way: Way, tls: ssl.SSLContext, certificate: Path, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("SSL_CERT_FILE", str(certificate))
+    with RawServer(answer(EMPTY_PAGE)) as plain:
+        downwards = answer({}, status=status, headers={"Location": f"{plain.url}/inbound/v1/domains"})
+        with RawServer(downwards, tls=tls) as server:
+            outcomes = way.make(server.url, list_domains)
+
+    assert [type(outcome.error) for outcome in outcomes] == [UnexpectedResponse] * way.users
+    assert len(server.requests) == way.users
+    assert plain.connections == 0

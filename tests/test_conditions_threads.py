@@ -1,0 +1,233 @@
+"""Under real conditions: many threads on one client, and event loops that come, go and run around it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+import trio
+from conditions import PATIENCE, blocking_client_for, loop_threads, names
+from sockets import EMPTY_PAGE, RawServer, answer, in_groups_of, stall
+
+from mailchannels import (
+    AsyncMailChannels,
+    ConfigurationError,
+    MailChannels,
+    Pacer,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mailchannels.simulator import Simulator
+
+pytestmark = pytest.mark.usefixtures("environment", "no_thread_is_left")
+
+
+# Threads
+
+
+@pytest.mark.timeout(240)
+def test_fifty_threads_make_ten_thousand_calls_through_one_pool_and_one_pacer(monkeypatch: pytest.MonkeyPatch) -> None:
+    rate = 3_000
+    turns: list[float] = []
+    reserve = Pacer._reserve
+
+    def recorded(pacer: Pacer, patience: float | None) -> float:
+        turns.append(reserve(pacer, patience))
+        return turns[-1]
+
+    monkeypatch.setattr(Pacer, "_reserve", recorded)
+    page = answer(EMPTY_PAGE)
+    with RawServer(*[in_groups_of(5, page)] * 5, page) as server:
+        client = blocking_client_for(server.url, max_connections=5, rate_limit=rate)
+        with client, ThreadPoolExecutor(50) as pool:
+            pages = [*pool.map(lambda _: client.domains.list(), range(10_000))]
+
+            assert len(loop_threads()) == 1
+
+    assert [page.total for page in pages] == [0] * 10_000
+    assert len(server.requests) == len(turns) == 10_000
+    # The first five are only answered when all of them are under way.
+    assert server.connections == server.most_open == 5
+    assert min(after - before for before, after in pairwise(sorted(turns))) > 1 / rate - 1e-6
+
+
+def test_bulk_calls_of_several_threads_do_not_mix(blocking_client: MailChannels) -> None:
+    def provision(number: int) -> list[str]:
+        inputs = (f"t{number}-{name}" for name in names(1_500))
+        result = blocking_client.domains.bulk_provision(inputs, subscription_handle="demo")
+        return [item.domain.domain for item in result.successes]
+
+    with ThreadPoolExecutor(4) as pool:
+        provisioned = [*pool.map(provision, range(4))]
+
+    assert provisioned == [[f"t{number}-{name}" for name in names(1_500)] for number in range(4)]
+
+
+def test_a_client_closed_by_another_thread_ends_the_calls_under_way() -> None:
+    with RawServer(stall()) as server:
+        client = blocking_client_for(server.url)
+        with ThreadPoolExecutor(3) as pool:
+            calls = [pool.submit(client.domains.list) for _ in range(3)]
+            server.wait_for_requests(3)
+            client.close()
+            errors = [call.exception(PATIENCE) for call in calls]
+
+    assert [type(error) for error in errors] == [ConfigurationError] * 3
+    assert "closed while this call was under way" in str(errors[0])
+
+
+class Gate:
+    """A lock that holds back the first thread but one's own that wants it."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.opened = threading.Event()
+        self._lock = threading.Lock()
+        self._free = threading.current_thread()
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is not self._free:
+            self.reached.set()
+            assert self.opened.wait(PATIENCE)
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_a_first_call_that_meets_close_is_refused_and_leaves_no_thread(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = blocking_client_for(simulator.base_url)
+    gate = Gate()
+    monkeypatch.setattr(client._loop, "_lock", gate)
+
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(client.domains.list)
+        assert gate.reached.wait(PATIENCE)
+        client.close()
+        gate.opened.set()
+        error = call.exception(PATIENCE)
+
+    assert isinstance(error, ConfigurationError)
+    assert "this client is closed" in str(error)
+    assert loop_threads() == []
+    assert simulator.requests == 0
+
+
+# Event loops
+
+
+@pytest.fixture
+def abandoned() -> Iterator[None]:
+    """Let connections be left behind in an event loop that has ended, of which Python itself warns."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+@pytest.mark.usefixtures("abandoned")
+@pytest.mark.parametrize("second", ["asyncio", "trio"])
+def test_an_async_client_is_refused_in_a_second_event_loop(backend: str, second: str) -> None:
+    with RawServer(answer(EMPTY_PAGE)) as server:
+        client = AsyncMailChannels("demo-key", base_url=server.url)
+        anyio.run(client.domains.list, backend=backend)
+
+        for use in (client.domains.list, partial(client.domains.bulk_provision, ["a"], subscription_handle="demo")):
+            with pytest.raises(ConfigurationError, match="another event loop; create one client for each"):
+                anyio.run(use, backend=second)
+
+        assert len(server.requests) == 1
+
+
+@pytest.mark.usefixtures("abandoned")
+@pytest.mark.parametrize("second", ["asyncio", "trio"])
+def test_an_async_client_is_not_closed_in_a_second_event_loop(backend: str, second: str) -> None:
+    with RawServer(answer(EMPTY_PAGE)) as server:
+        client = AsyncMailChannels("demo-key", base_url=server.url)
+        anyio.run(client.domains.list, backend=backend)
+
+        with pytest.raises(ConfigurationError, match="another event loop; close it there"):
+            anyio.run(client.aclose, backend=second)
+
+
+def test_an_async_client_that_was_made_in_one_event_loop_and_not_used_works_in_another(backend: str) -> None:
+    async def make(url: str) -> AsyncMailChannels:
+        return AsyncMailChannels("demo-key", base_url=url)
+
+    async def use(client: AsyncMailChannels) -> int:
+        async with client:
+            return (await client.domains.list()).total
+
+    with RawServer(answer(EMPTY_PAGE)) as server:
+        client = anyio.run(make, server.url)
+
+        assert anyio.run(use, client, backend=backend) == 0
+
+
+def test_an_async_client_closed_in_its_event_loop_is_closed_in_every_other(backend: str) -> None:
+    async def use(client: AsyncMailChannels) -> None:
+        async with client:
+            await client.domains.list()
+
+    with RawServer(answer(EMPTY_PAGE)) as server:
+        client = AsyncMailChannels("demo-key", base_url=server.url)
+        anyio.run(use, client, backend=backend)
+
+        anyio.run(client.aclose, backend=backend)
+        with pytest.raises(ConfigurationError, match="closed"):
+            anyio.run(client.domains.list, backend=backend)
+        assert len(server.requests) == 1
+
+
+# Inside a running event loop
+
+
+def test_inside_a_running_event_loop_it_works_and_warns_once(blocking_client: MailChannels) -> None:
+    async def main() -> None:
+        with pytest.warns(RuntimeWarning, match="inside a running event loop, which stands still") as caught:
+            assert blocking_client.domains.list().total == 0
+        assert [warning.filename for warning in caught] == [__file__]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert blocking_client.domains.list().total == 0
+
+    asyncio.run(main())
+
+
+def test_inside_trio_it_works_and_warns_too(blocking_client: MailChannels) -> None:
+    async def main() -> None:
+        with pytest.warns(RuntimeWarning, match="inside a running event loop"):
+            assert blocking_client.domains.list().total == 0
+
+    trio.run(main)
+
+
+def test_the_warning_of_an_iterator_points_at_the_loop_over_it(blocking_client: MailChannels) -> None:
+    async def main() -> None:
+        with pytest.warns(RuntimeWarning, match="inside a running event loop") as caught:
+            assert [*blocking_client.domains.iter_list()] == []
+        assert [warning.filename for warning in caught] == [__file__]
+
+    asyncio.run(main())
+
+
+def test_its_own_event_loop_may_not_call_it(blocking_client: MailChannels) -> None:
+    async def main() -> None:
+        blocking_client.domains.list()
+
+    with pytest.raises(ConfigurationError, match="cannot be called from its own event loop"):
+        blocking_client._loop.call(main)
+
+    assert blocking_client.domains.list().total == 0
