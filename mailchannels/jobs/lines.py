@@ -6,6 +6,7 @@ Nothing here knows what is written in them.
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ __all__ = ["BLANKS", "Lines", "undecodable"]
 
 BLANKS: Final = " ,\t\r\n"
 """A line of nothing else is skipped, commas included: spreadsheets write them for empty rows."""
+
+_BLOCK: Final = 1_000
 
 
 class Lines:
@@ -39,6 +42,28 @@ class Lines:
         """Begin a new record with the next line."""
         self._taken.clear()
 
+    def plain(self) -> list[str]:
+        """Take up to 1,000 lines without quotes, so that none continues on the next, all of them text.
+
+        None are taken where one of those that come next is otherwise: then lines are to be gone through singly.
+        """
+        self.start()
+        if self._again:
+            return []
+        block = list(islice(self._lines, _BLOCK))
+        together = "".join(block)
+        if '"' in together or undecodable(together):
+            self._again.extend(block)
+            return []
+        self._taken = block
+        self._number += len(block)
+        return block
+
+    @property
+    def pending(self) -> bool:
+        """Whether there are lines that were looked at or given back, and not taken since."""
+        return bool(self._again)
+
     @property
     def first_number(self) -> int:
         """The number of the record's first line."""
@@ -52,6 +77,10 @@ class Lines:
     def keep_first(self) -> None:
         """Give back every line of the record but its first."""
         self._give_back(1)
+
+    def give_back(self) -> None:
+        """Give back every line of the record."""
+        self._give_back(0)
 
     def peek(self) -> str | None:
         """Skip blank lines and show the next one, which stays; None at the end."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from attrs import define, field
+from attrs import define
 
 from ..errors import InvalidInput
 from .lines import Lines, undecodable
@@ -53,7 +53,7 @@ class Row(Generic[T]):
     name: str
     value: T | None = None
     error: InvalidInput | None = None
-    _cells: dict[str, str] | Callable[[str, T | None], dict[str, str]] = field(factory=dict)
+    _cells: dict[str, str] | Callable[[str, T | None], dict[str, str]] | None = None
     _text: str = ""
     surplus: Sequence[str] = ()
     _record: tuple[list[str], list[str]] | None = None  # names and values: nearly nobody asks for cells
@@ -74,7 +74,7 @@ class Row(Generic[T]):
         if self._record is not None:
             return dict(zip(*self._record, strict=False))  # a report's columns have no names here
         # A line of JSON is taken apart only where somebody asks, which is where its row fails.
-        return self._cells(self._text, self.value) if callable(self._cells) else self._cells
+        return self._cells(self._text, self.value) if callable(self._cells) else self._cells or {}
 
 
 class JsonLines(Generic[T]):
@@ -147,6 +147,7 @@ class Table(Generic[T]):
         self._known = {name: known for name in names if (known := name.lower()) in kind.columns}
         self._named = next(name for name, known in self._known.items() if known == kind.required[0])
         self._places = {self._known[name]: place for place, name in enumerate(names) if name in self._known}
+        self._place = self._places[kind.required[0]]
         self._row_names = names
         self.known: Sequence[str] = kind.columns
         self.columns: list[str] = [name for name in names if name.lower() != _LOGIN_LINK]
@@ -156,34 +157,51 @@ class Table(Generic[T]):
 
     def __iter__(self) -> Iterator[Row[T]]:
         lines = self._lines
-        while True:
+        while (block := lines.plain()) or lines.pending:
+            try:
+                # Together, which takes half the time, wherever no quotes make one record of several lines.
+                records = list(csv.reader(block, strict=True, skipinitialspace=True))
+            except csv.Error:
+                lines.give_back()
+                records = []
+            for number, record in enumerate(records, lines.first_number):
+                row = self._row(number, record)
+                if row is not None:
+                    yield row
+            yield from self._singly()
+
+    def _singly(self) -> Iterator[Row[T]]:
+        """Read the records of lines that were looked at and not taken."""
+        lines = self._lines
+        while lines.pending:
             lines.start()
             try:
                 record = next(self._reader)
-            except StopIteration:
-                return
             except csv.Error as error:
                 # Quotes that do not match may have swallowed good rows: only the first line is to blame.
                 lines.keep_first()
-                yield self._unreadable(f"is not CSV: {error}")
+                yield self._unreadable(lines.first_number, lines.text, f"is not CSV: {error}")
                 continue
             if undecodable(lines.text):
                 lines.keep_first()
-                if not undecodable(lines.text):
-                    yield self._unreadable("has a quoted cell that is not UTF-8")
-                else:
-                    yield self._unreadable("is not UTF-8")
+                reason = "is not UTF-8" if undecodable(lines.text) else "has a quoted cell that is not UTF-8"
+                yield self._unreadable(lines.first_number, lines.text, reason)
                 continue
-            if any(cell and not cell.isspace() for cell in record):
-                yield self._row(record)
+            row = self._row(lines.first_number, record)
+            if row is not None:
+                yield row
 
-    def _row(self, record: list[str]) -> Row[T]:
-        if any(cell and not cell.isspace() for cell in record[self._width :]):
-            return self._unreadable(f"has {len(record)} cells and the header has {self._width}", record)
-        number = self._lines.first_number
+    def _row(self, number: int, record: list[str]) -> Row[T] | None:
+        """Make a row of a record; None where nothing stands in it."""
         values = [cell.strip() for cell in record]
-        values += [""] * (self._width - len(values))
-        name = values[self._places[self._kind.required[0]]]
+        if not any(values):
+            return None
+        missing = self._width - len(values)
+        if missing < 0 and any(values[self._width :]):
+            reason = f"has {len(record)} cells and the header has {self._width}"
+            return self._unreadable(number, ",".join(record), reason, values)
+        values += [""] * missing
+        name = values[self._place]
         given = (self._row_names, values)
         try:
             value = self._kind.from_cells({known: values[place] for known, place in self._places.items()})
@@ -191,16 +209,16 @@ class Table(Generic[T]):
             return Row(number, name, error=error, record=given)
         return Row(number, name, value, record=given)
 
-    def _unreadable(self, reason: str, record: list[str] | None = None) -> Row[T]:
-        number = self._lines.first_number
+    def _unreadable(self, number: int, text: str, reason: str, values: list[str] | None = None) -> Row[T]:
         error = InvalidInput("line", reason)
         if self._secret:
             shown = f"line {number}"
             return Row(number, shown, error=error, cells={self._named: shown})
-        text = self._lines.text.strip()
-        values = [cell.strip() for cell in (text.split(",") if record is None else record)]
+        text = text.strip()
+        surplus = [text] if values is None else values[self._width :]
+        if values is None:
+            values = [cell.strip() for cell in text.split(",")]
         cells = dict(zip(self._row_names, values, strict=False))
-        surplus = [text] if record is None else values[self._width :]
         return Row(number, cells.get(self._named) or text, error=error, cells=cells, surplus=surplus)
 
     def _header(self) -> list[str] | None:
