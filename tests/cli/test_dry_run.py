@@ -127,6 +127,14 @@ def test_every_invalid_row_is_shown_with_its_line_and_reason(dry_run: Cli, tmp_p
         assert [row["line"] for row in csv.DictReader(file)] == ["3", "4", "5", "6"]
 
 
+def test_invalid_rows_are_shown_where_no_report_is_asked_for(dry_run: Cli) -> None:
+    run = dry_run("a.example\nb..example\n")
+
+    assert run.code == 2
+    assert "  invalid: 1\nline 2: b..example: failed: domain: " in run.out
+    assert "are in" not in run.out
+
+
 def test_duplicates_are_counted_whatever_their_spelling(dry_run: Cli) -> None:
     run = dry_run("domain,admins\na.example,\nA.Example.,\nb.example,\n")
 
