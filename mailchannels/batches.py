@@ -86,9 +86,7 @@ class Provisioning(Operation[Domain | str, Domain, BulkProvisionItem]):
                 f"{domain.subscription_handle!r} is not the {self.subscription_handle!r} that this call provisions"
                 " against; make one call for each subscription",
             )
-        sections = (domain.settings, domain.admins, domain.downstream_addresses, domain.aliases)
-        is_name = sections == (None, None, None, None)
-        fragment = _only_name(domain.domain) if is_name else wire.fragment(wire.batch_item(domain))
+        fragment = _only_name(domain.domain) if _is_bare(domain) else wire.fragment(wire.batch_item(domain))
         return Entry(index, domain.domain, domain, fragment)
 
     def subject(self, given: Domain | str) -> Domain:
@@ -130,7 +128,7 @@ class Provisioning(Operation[Domain | str, Domain, BulkProvisionItem]):
             found[key] = (asked[key], _failure(commented, PROVISION))
         return found
 
-    def item(self, index: int, subject: Domain, verdict: Verdict) -> BulkProvisionItem:
+    def item(self, index: int, subject: Domain, verdict: Verdict, attempts: int = 0) -> BulkProvisionItem:
         """Make the item of a result."""
         return BulkProvisionItem(
             index=index,
@@ -140,6 +138,7 @@ class Provisioning(Operation[Domain | str, Domain, BulkProvisionItem]):
             outcome=verdict.outcome,
             settings_applied=verdict.settings_applied,
             error=verdict.error,
+            attempts=attempts,
         )
 
 
@@ -182,7 +181,7 @@ class LoginLinks(Operation[str, str, BulkLoginLinkItem]):
             found[key] = (key, _failure(commented, LOGIN_LINKS))
         return found
 
-    def item(self, index: int, subject: str, verdict: Verdict) -> BulkLoginLinkItem:
+    def item(self, index: int, subject: str, verdict: Verdict, attempts: int = 0) -> BulkLoginLinkItem:
         """Make the item of a result."""
         return BulkLoginLinkItem(
             index=index,
@@ -192,7 +191,17 @@ class LoginLinks(Operation[str, str, BulkLoginLinkItem]):
             login_link=verdict.value if isinstance(verdict.value, str) else None,
             outcome=verdict.outcome,
             error=verdict.error,
+            attempts=attempts,
         )
+
+
+def _is_bare(domain: Domain) -> bool:
+    return (
+        domain.settings is None
+        and domain.admins is None
+        and domain.downstream_addresses is None
+        and domain.aliases is None
+    )
 
 
 def _only_name(name: str) -> bytes:
@@ -215,8 +224,10 @@ def _echoed(success: wire.Json, asked: dict[str, Domain]) -> tuple[Domain, Verdi
             return None
     except (AttributeError, KeyError, TypeError):
         return None
-    same = Domain(domain.domain, handle, domain.settings, domain.admins, domain.downstream_addresses, domain.aliases)
-    return same, _provisioned(code, comment, settings_applied=True)
+    if handle != domain.subscription_handle:
+        sections = (domain.settings, domain.admins, domain.downstream_addresses, domain.aliases)
+        domain = Domain(domain.domain, handle, *sections)
+    return domain, _provisioned(code, comment, settings_applied=True)
 
 
 _TEXT: Final = (str, type(None))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 import anyio
@@ -50,6 +50,8 @@ MOST_REPEATS: Final = 10_000
 
 LOST_AT_A_GATEWAY: Final = frozenset({502, 504})
 
+_FAILED: Final = Outcome.FAILED  # looking a member of an enum up takes ten times as long, a thousand times a request
+
 
 class Operation(ABC, Generic[InputT, SubjectT, ItemT]):
     """What one kind of bulk call sends, and how its answers are read.
@@ -75,8 +77,8 @@ class Operation(ABC, Generic[InputT, SubjectT, ItemT]):
         """Make one request and give what its answer says, by key; entries it does not mention are left out."""
 
     @abstractmethod
-    def item(self, index: int, subject: SubjectT, verdict: Verdict) -> ItemT:
-        """Make the item of a result."""
+    def item(self, index: int, subject: SubjectT, verdict: Verdict, attempts: int = 0) -> ItemT:
+        """Make the item of a result, for an input that was sent in so many requests."""
 
 
 class Stream(Generic[InputT, SubjectT, ItemT]):
@@ -115,11 +117,13 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
     async def _read(self, inputs: AnyIterable[InputT], send: MemoryObjectSendStream[list[ItemT]]) -> None:
         failure: Exception | None = None
         with send:
-            async with aclosing(_enumerate(inputs)) as numbered, anyio.create_task_group() as workers:
+            async with _asynchronous(inputs) as values, anyio.create_task_group() as workers:
                 batch: list[Entry[SubjectT]] = []
+                index = 0
                 try:
-                    async for index, given in numbered:
+                    async for given in values:
                         self._take(index, given, batch)
+                        index += 1
                         # Repeats fill no batch, but they must not pile up behind one either.
                         if len(batch) == self._operation.batch_size or (batch and self._behind >= MOST_REPEATS):
                             await self._hand_over(batch, workers.start_soon, send)
@@ -249,7 +253,7 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
         passing: list[Entry[SubjectT]] = []
         for entry in group:
             subject, verdict = answers.get(entry.key) or (entry.subject, UNMENTIONED)
-            if verdict.outcome is Outcome.FAILED and verdict.code in RETRYABLE_CODES:
+            if verdict.outcome is _FAILED and verdict.code in RETRYABLE_CODES:
                 passing.append(entry)
             else:
                 self._settle(entry, subject, verdict)
@@ -269,12 +273,9 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
 
     def _settle(self, entry: Entry[SubjectT], subject: SubjectT, verdict: Verdict) -> None:
         """Make the items of an entry and of its repeats, and remember what came of it instead of the entry itself."""
-        if entry.remembered is not None:
-            entry.remembered[entry.place] = verdict
+        entry.come_to(verdict)
         item = self._operation.item
-        made = item(entry.index, subject, verdict)
-        made.attempts = entry.attempts
-        self._settled.append(made)
+        self._settled.append(item(entry.index, subject, verdict, entry.attempts))
         if entry.repeats:
             self._settled += [item(index, repeat, verdict) for index, repeat in entry.repeats]
             self._behind -= len(entry.repeats)
@@ -321,13 +322,16 @@ def verdict_on_all(error: MailChannelsError) -> Verdict:
     return Verdict(Outcome.UNKNOWN, comment=str(error), error=error)
 
 
-async def _enumerate(inputs: AnyIterable[T]) -> AsyncGenerator[tuple[int, T], None]:
-    index = 0
+@asynccontextmanager
+async def _asynchronous(inputs: AnyIterable[T]) -> AsyncGenerator[AsyncIterable[T], None]:
+    """Give what `async for` can go through, and close it where it is ours."""
     if isinstance(inputs, AsyncIterable):
-        async for given in inputs:
-            yield index, given
-            index += 1
-    else:
+        yield inputs
+        return
+
+    async def values() -> AsyncGenerator[T, None]:
         for given in inputs:
-            yield index, given
-            index += 1
+            yield given
+
+    async with aclosing(values()) as ours:
+        yield ours

@@ -5,8 +5,7 @@ It knows nothing of requests.
 
 from __future__ import annotations
 
-from array import array
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from attrs import define, field
 
@@ -44,9 +43,17 @@ class Entry(Generic[SubjectT]):
     fragment: bytes
     repeats: list[tuple[int, SubjectT]] | None = None
     attempts: int = 0
-    remembered: list[Entry[SubjectT] | Verdict] | None = field(default=None, repr=False)
-    place: int = 0
-    """Where among those remembered it stands until its outcome takes its place."""
+    generation: dict[str, Entry[SubjectT] | Past] | None = field(default=None, repr=False)
+    """Where it is known until its outcome takes its place; None where it is not."""
+
+    def come_to(self, verdict: Verdict) -> None:
+        """Have it remembered by its outcome, so that nobody keeps what was sent."""
+        if self.generation is not None:
+            self.generation[self.key] = (self.index, hash(self.fragment), verdict)
+
+
+Past: TypeAlias = tuple[int, int, Verdict]
+"""What is remembered of an entry: its index, its content's hash, and what came of it."""
 
 
 class Lately:
@@ -71,8 +78,8 @@ class Repeats(Generic[SubjectT]):
 
     def __init__(self, called: str) -> None:
         self._called = called
-        self._recent = _Generation[SubjectT]()
-        self._older = _Generation[SubjectT]()
+        self._recent: dict[str, Entry[SubjectT] | Past] = {}
+        self._older: dict[str, Entry[SubjectT] | Past] = {}
 
     def earlier(self, entry: Entry[SubjectT]) -> Entry[SubjectT] | Verdict | None:
         """Find what an earlier input of the same key and content is, or has come to; None for a new key.
@@ -80,37 +87,22 @@ class Repeats(Generic[SubjectT]):
         Raises:
             InvalidInput: An earlier input has the key, and another content.
         """
-        known = self._recent
-        place = known.places.get(entry.key)
-        if place is None:
-            known = self._older
-            place = known.places.get(entry.key)
-        if place is None:
-            if len(self._recent.states) >= REMEMBERED:
-                self._recent, self._older = _Generation(), self._recent
-            self._recent.add(entry)
+        known = self._recent.get(entry.key) or self._older.get(entry.key)
+        if known is None:
+            if len(self._recent) >= REMEMBERED:
+                self._recent, self._older = {}, self._recent
+            self._recent[entry.key] = entry
+            entry.generation = self._recent
             return None
-        if known.contents[place] == hash(entry.fragment):
-            return known.states[place]
+        content = hash(entry.fragment)
+        if isinstance(known, Entry):
+            if hash(known.fragment) == content:
+                return known
+            index = known.index
+        else:
+            index, known_content, verdict = known
+            if known_content == content:
+                return verdict
         raise InvalidInput(
-            self._called,
-            f"{entry.key} stands in the input before, at index {known.indices[place]}, with other content",
+            self._called, f"{entry.key} stands in the input before, at index {index}, with other content"
         )
-
-
-class _Generation(Generic[SubjectT]):
-    """Up to 50,000 names, in few objects: each one more would be visited by every run of the garbage collector."""
-
-    def __init__(self) -> None:
-        self.places: dict[str, int] = {}
-        self.indices = array("q")
-        self.contents = array("q")
-        self.states: list[Entry[SubjectT] | Verdict] = []
-
-    def add(self, entry: Entry[SubjectT]) -> None:
-        """Remember a name that is about to be sent."""
-        entry.remembered = self.states
-        entry.place = self.places[entry.key] = len(self.states)
-        self.indices.append(entry.index)
-        self.contents.append(hash(entry.fragment))
-        self.states.append(entry)

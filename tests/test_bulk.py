@@ -834,7 +834,7 @@ class Fake(Operation[str, str, Item]):
         await anyio.lowlevel.checkpoint()
         return {entry.key: (entry.subject, DONE) for entry in entries}
 
-    def item(self, index: int, subject: str, verdict: Verdict) -> Item:
+    def item(self, index: int, subject: str, verdict: Verdict, attempts: int = 0) -> Item:
         return Item(index, subject, verdict)
 
 

@@ -109,7 +109,7 @@ class Creation(Operation[NewMailbox, NewMailbox, BulkMailboxItem]):
         rest = UNMENTIONED if lost is None else evolve(verdict_on_all(lost), outcome=Outcome.UNKNOWN)
         return {entry.key: (entry.subject, found.get(entry.key, rest)) for entry in entries}
 
-    def item(self, index: int, subject: NewMailbox, verdict: Verdict) -> BulkMailboxItem:
+    def item(self, index: int, subject: NewMailbox, verdict: Verdict, attempts: int = 0) -> BulkMailboxItem:
         """Make the item of a result."""
         return BulkMailboxItem(
             index=index,
@@ -119,6 +119,7 @@ class Creation(Operation[NewMailbox, NewMailbox, BulkMailboxItem]):
             comment=verdict.comment,
             outcome=verdict.outcome,
             error=verdict.error,
+            attempts=attempts,
         )
 
     async def _create(self, entries: list[Entry[NewMailbox]], *, is_repeat: bool) -> dict[str, Verdict]:

@@ -69,7 +69,6 @@ class Feed(Generic[T]):
         self._reading = anyio.CancelScope()
         self._is_ending = False
         self._is_left = False
-        self._fed = 0
         self._pending: dict[int, Row[T]] = {}
         # Lines and positions mostly count on together: only where they do not is anything kept.
         self._gap_positions = array("q")
@@ -77,17 +76,22 @@ class Feed(Generic[T]):
 
     async def values(self) -> AsyncIterator[T]:
         """Feed rows until the source or the feed ends."""
-        while not self._is_ending and await self._has_more():
-            if self._is_ending:  # while it was read
-                return
-            row = self._block.popleft()
+        block, pending = self._block, self._pending
+        fed = last_gap = 0
+        while not self._is_ending:
+            if not block:
+                if not await self._has_more():
+                    return
+                continue  # it may have been ended while more was read
+            row = block.popleft()
             if row.value is not None:
-                self._pending[self._fed] = row
-                gap = row.line - self._fed
-                if not self._gaps or self._gaps[-1] != gap:
-                    self._gap_positions.append(self._fed)
+                pending[fed] = row
+                gap = row.line - fed
+                if gap != last_gap or not fed:
+                    self._gap_positions.append(fed)
                     self._gaps.append(gap)
-                self._fed += 1
+                    last_gap = gap
+                fed += 1
                 yield row.value
 
     async def recognise(self) -> None:
@@ -201,12 +205,19 @@ class Feed(Generic[T]):
 
     async def _sort_out(self) -> None:
         """Of what was read, feed what is still to be sent; the rest is settled."""
-        settled = [row for row in self._unsorted if row.value is None]
-        doubtful = [row for row in self._unsorted if row.in_doubt and row.value is not None]
+        settled: list[Row[T]] = []
+        doubtful: list[Row[T]] = []
+        for row in self._unsorted:
+            if row.value is None:
+                settled.append(row)
+            elif row.in_doubt:
+                doubtful.append(row)
         if doubtful and self._look_up is not None and not self._is_ending:
             settled += await self._look_up(doubtful)
-        gone = {row.position for row in settled}
-        self._block.extend(row for row in self._unsorted if row.position not in gone)
+        if settled:
+            gone = {row.position for row in settled}
+            self._unsorted = [row for row in self._unsorted if row.position not in gone]
+        self._block.extend(self._unsorted)
         self._unsorted = []
         with anyio.CancelScope(shield=True):
             await self._on_settled(settled)

@@ -267,11 +267,15 @@ class Journal:
     def _keep(self, states: Sequence[tuple[int, int]], entries: Sequence[Entry], output_size: int) -> None:
         blocks: dict[int, bytearray] = {}
         forgotten: list[tuple[int]] = []
+        first, block = -_BLOCK, bytearray()
         for position, state in states:
-            number, place = position // _BLOCK, position % _BLOCK
-            block = blocks.get(number)
-            if block is None:
-                block = blocks[number] = bytearray(self._states(number))
+            place = position - first
+            if not 0 <= place < _BLOCK:
+                number = position // _BLOCK
+                first, place = number * _BLOCK, position % _BLOCK
+                if number not in blocks:
+                    blocks[number] = bytearray(self._states(number))
+                block = blocks[number]
             if block[place] == PROBLEM:
                 forgotten.append((position,))
             block[place] = state

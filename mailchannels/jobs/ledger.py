@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from .rows import Row
     from .summary import Summary
 
-__all__ = ["Account", "Ledger"]
+__all__ = ["Account", "Ledger", "Settled"]
 
 
 @define
 class Account:
-    """What came of one row.
+    """What came of one row that there is something to tell of.
 
     Attributes:
         row: The row.
@@ -61,6 +61,27 @@ class Account:
         """Say that a row did not succeed; what may not have been applied is sent again, unless it never can be."""
         problem = Problem(row.line, row.name, outcome, code, retryable, reason, row.attempts + attempts, invalid)
         return cls(row, PROBLEM, problem, again=retryable or outcome != Outcome.FAILED)
+
+
+@define
+class Settled:
+    """What came of rows.
+
+    Attributes:
+        simply: Those that simply succeeded, each with its state of the journal: nearly all of a million.
+        accounts: All others.
+    """
+
+    simply: list[tuple[Row[Any], int]] = field(factory=list)
+    accounts: list[Account] = field(factory=list)
+
+    def __len__(self) -> int:
+        return len(self.simply) + len(self.accounts)
+
+    def add(self, other: Settled) -> None:
+        """Take in what came of other rows."""
+        self.simply += other.simply
+        self.accounts += other.accounts
 
 
 class Ledger:
@@ -106,30 +127,31 @@ class Ledger:
         self._flush()
         self._summary.resumed = self._summary.done
 
-    async def settle(self, accounts: list[Account]) -> None:
+    async def settle(self, settled: Settled) -> None:
         """Keep what came of rows, and then show it.
 
         Raises:
             BrokenPipeError: Whoever reads the links stopped reading.
         """
-        if not accounts:
+        if not settled:
             return
         async with self._one_at_a_time:
-            accounts = await self._kept(await self._with_links_written(accounts))
-        states = Counter([account.state for account in accounts])
-        self._summary.succeeded += len(accounts) - states[PROBLEM]
+            settled = await self._kept(await self._with_links_written(settled))
+        states = Counter([state for _, state in settled.simply])
+        states.update([account.state for account in settled.accounts])
+        self._summary.succeeded += len(settled) - states[PROBLEM]
         self._summary.created += states[NEW]
         self._summary.already_there += states[THERE]
-        for account in accounts:
+        for account in settled.accounts:
             if account.problem is not None:
                 self._show(account.problem, account.row.cells, account.row.surplus)
         self._flush()
 
-    async def _with_links_written(self, accounts: list[Account]) -> list[Account]:
+    async def _with_links_written(self, settled: Settled) -> Settled:
         links = self._links
-        written = [(account.row.name, account.link) for account in accounts if account.link is not None]
+        written = [(account.row.name, account.link) for account in settled.accounts if account.link is not None]
         if links is None or not written:
-            return accounts
+            return settled
         try:
             if self._journal is None:
                 links.write(written)
@@ -141,25 +163,29 @@ class Ledger:
             why = error.strerror or str(error)
             self._stop(f"--output could not be written: {why}")
             reason = f"its link could not be written: {why}"
-            return [account if account.link is None else _lost(account, reason) for account in accounts]
-        return accounts
+            accounts = [account if account.link is None else _lost(account, reason) for account in settled.accounts]
+            return Settled(settled.simply, accounts)
+        return settled
 
-    async def _kept(self, accounts: list[Account]) -> list[Account]:
+    async def _kept(self, settled: Settled) -> Settled:
         journal = self._journal
         if journal is None:
-            return accounts
-        states = [(account.row.position, account.state) for account in accounts]
+            return settled
+        states = [(row.position, state) for row, state in settled.simply]
+        states += [(account.row.position, account.state) for account in settled.accounts]
         entries = [
             Entry(account.row.position, account.problem, self._cells(account.row), account.row.surplus, account.again)
-            for account in accounts
+            for account in settled.accounts
             if account.problem is not None
         ]
         try:
             await journal.keep(states, entries, 0 if self._links is None else self._links.size)
         except JournalError as error:
             self._stop(str(error))
-            return [_lost(account, "its answer came, but could not be kept in the journal") for account in accounts]
-        return accounts
+            accounts = [Account(row, state) for row, state in settled.simply] + settled.accounts
+            reason = "its answer came, but could not be kept in the journal"
+            return Settled(accounts=[_lost(account, reason) for account in accounts])
+        return settled
 
     def _cells(self, row: Row[Any]) -> dict[str, str]:
         cells = row.cells

@@ -21,9 +21,15 @@ _BLOCK: Final = 1_000
 
 
 class Lines:
-    """Physical lines, numbered; those taken since the last `start` can be given back, all but the first."""
+    """Physical lines, numbered; those taken since the last `start` can be given back.
 
-    def __init__(self, lines: Iterable[str]) -> None:
+    Args:
+        lines: Where they come from.
+        is_stream: Whether the next may keep its reader waiting, so that none is looked at before it is needed.
+    """
+
+    def __init__(self, lines: Iterable[str], *, is_stream: bool) -> None:
+        self.is_stream: bool = is_stream
         self._lines = iter(lines)
         self._again: deque[str] = deque()
         self._taken: list[str] = []
@@ -42,14 +48,15 @@ class Lines:
         """Begin a new record with the next line."""
         self._taken.clear()
 
-    def plain(self) -> list[str]:
-        """Take up to 1,000 lines without quotes, so that none continues on the next, all of them text.
+    def plain(self) -> list[str] | None:
+        """Take up to 1,000 lines of a file without quotes, so that none continues on the next; None at its end.
 
-        None are taken where one of those that come next is otherwise: then lines are to be gone through singly.
+        None of them are taken where one is otherwise, or no text: then they are to be gone through singly, as those of
+        a stream are.
         """
         self.start()
-        if self._again:
-            return []
+        if self.is_stream:
+            return None
         block = list(islice(self._lines, _BLOCK))
         together = "".join(block)
         if '"' in together or undecodable(together):
@@ -57,7 +64,7 @@ class Lines:
             return []
         self._taken = block
         self._number += len(block)
-        return block
+        return block or None
 
     @property
     def pending(self) -> bool:

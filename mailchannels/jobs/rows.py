@@ -156,27 +156,32 @@ class Table(Generic[T]):
         self._secret = any(name.lower() == _LOGIN_LINK for name in names)
 
     def __iter__(self) -> Iterator[Row[T]]:
-        lines = self._lines
-        while (block := lines.plain()) or lines.pending:
-            try:
-                # Together, which takes half the time, wherever no quotes make one record of several lines.
-                records = list(csv.reader(block, strict=True, skipinitialspace=True))
-            except csv.Error:
-                lines.give_back()
-                records = []
-            for number, record in enumerate(records, lines.first_number):
-                row = self._row(number, record)
-                if row is not None:
-                    yield row
+        yield from self._singly()
+        while (block := self._lines.plain()) is not None:
+            yield from self._together(block)
             yield from self._singly()
 
+    def _together(self, block: list[str]) -> Iterator[Row[T]]:
+        """Read lines of which each is a record, in half the time; where one is none, they go back."""
+        try:
+            records = list(csv.reader(block, strict=True, skipinitialspace=True))
+        except csv.Error:
+            self._lines.give_back()
+            return
+        for number, record in enumerate(records, self._lines.first_number):
+            row = self._row(number, record)
+            if row is not None:
+                yield row
+
     def _singly(self) -> Iterator[Row[T]]:
-        """Read the records of lines that were looked at and not taken."""
+        """Read the records of lines that were looked at and not taken, or all those of a stream."""
         lines = self._lines
-        while lines.pending:
+        while lines.pending or lines.is_stream:
             lines.start()
             try:
                 record = next(self._reader)
+            except StopIteration:
+                return
             except csv.Error as error:
                 # Quotes that do not match may have swallowed good rows: only the first line is to blame.
                 lines.keep_first()

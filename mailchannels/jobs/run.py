@@ -19,7 +19,7 @@ from ..models import BulkLoginLinkItem, BulkProvisionItem, BulkResult, Outcome
 from ..models.bulk import BulkItem
 from .feed import Feed
 from .journal import NEW, SUCCEEDED, THERE, JournalError
-from .ledger import Account, Ledger
+from .ledger import Account, Ledger, Settled
 from .summary import SETTINGS_NOT_APPLIED, Problem, Summary, shown
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Run(Generic[T, ItemT]):
         return self._summary
 
     async def _answer(self, results: AsyncGenerator[BulkResult[ItemT], None]) -> None:
-        send, receive = anyio.create_memory_object_stream[list[Account]](_WAITING)
+        send, receive = anyio.create_memory_object_stream[Settled](_WAITING)
         failure: Exception | None = None
         async with anyio.create_task_group() as settling:
             settling.start_soon(self._settle_all, receive)
@@ -133,10 +133,10 @@ class Run(Generic[T, ItemT]):
                 try:
                     async with contextlib.aclosing(results):
                         async for result in results:
-                            accounts = self._judged(result)
+                            settled = self._judged(result)
                             # Their rows have left the feed: whatever is cancelled, they must arrive.
                             with anyio.CancelScope(shield=True):
-                                await send.send(accounts)
+                                await send.send(settled)
                 except anyio.BrokenResourceError:
                     pass  # settling failed, and its error is what counts
                 except Exception as error:  # noqa: BLE001  # raised once all that came before is settled
@@ -144,15 +144,14 @@ class Run(Generic[T, ItemT]):
         if failure is not None:
             raise failure
 
-    async def _settle_all(self, receive: MemoryObjectReceiveStream[list[Account]]) -> None:
+    async def _settle_all(self, receive: MemoryObjectReceiveStream[Settled]) -> None:
         """Settle what is answered; all that has come meanwhile goes to the disk together."""
         with receive:
-            async for accounts in receive:
-                together = accounts
+            async for settled in receive:
                 with contextlib.suppress(anyio.WouldBlock, anyio.EndOfStream):
                     while True:
-                        together += receive.receive_nowait()
-                await self._ledger.settle(together)
+                        settled.add(receive.receive_nowait())
+                await self._ledger.settle(settled)
                 self._show()
 
     async def _heed_interrupts(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -198,36 +197,30 @@ class Run(Generic[T, ItemT]):
             await anyio.sleep(_TICK)
             self._show()
 
-    def _judged(self, result: BulkResult[ItemT]) -> list[Account]:
+    def _judged(self, result: BulkResult[ItemT]) -> Settled:
         """Say what the items of an answer mean for their rows, which leave the feed."""
         for item in result.errors:
             if isinstance(item.error, ConfigurationError) and not self._has_answers:
                 raise item.error
         self._has_answers = True
-        accounts = [self._success(self._feed.answered(item.index), item) for item in result.successes]
-        accounts += [self._problem(self._feed.answered(item.index), item) for item in result.errors]
+        settled = Settled()
+        answered, simply, accounts = self._feed.answered, settled.simply, settled.accounts
+        for item in result.successes:
+            row = answered(item.index)
+            if isinstance(item, BulkProvisionItem):
+                if item.settings_applied:
+                    simply.append((row, _state(row, item)))
+                else:
+                    accounts.append(_half_applied(row, item))
+            elif isinstance(item, BulkLoginLinkItem):
+                accounts.append(Account(row, link=item.login_link))
+            else:
+                simply.append((row, SUCCEEDED))
+        accounts += [self._problem(answered(item.index), item) for item in result.errors]
         if result.stopped_by is not None:
             self._stop(shown(str(result.stopped_by), result.stopped_by))
             self._stopped_by = result.stopped_by
-        return accounts
-
-    def _success(self, row: Row[T], item: ItemT) -> Account:
-        if isinstance(item, BulkLoginLinkItem):
-            return Account(row, SUCCEEDED, link=item.login_link)
-        if not isinstance(item, BulkProvisionItem):
-            return Account(row)
-        account = Account(row, _state(row, item))
-        if not item.settings_applied:
-            account.problem = Problem(
-                row.line,
-                row.name,
-                SETTINGS_NOT_APPLIED,
-                item.code,
-                reason="the answer does not show the settings that were asked for; where the domain existed before,"
-                " --overwrite replaces them",
-                attempts=row.attempts + item.attempts,
-            )
-        return account
+        return settled
 
     def _problem(self, row: Row[T], item: ItemT) -> Account:
         error = item.error
@@ -251,14 +244,15 @@ class Run(Generic[T, ItemT]):
         """Settle rows that nobody can read, and those that an earlier run turns out to have applied."""
         if not rows:
             return
-        await self._ledger.settle(
-            [
-                Account(row)
-                if row.error is None
-                else Account.of_problem(row, Outcome.FAILED, str(row.error), retryable=False, invalid=True)
-                for row in rows
-            ]
-        )
+        settled = Settled()
+        for row in rows:
+            if row.error is None:
+                settled.simply.append((row, SUCCEEDED))
+            else:
+                settled.accounts.append(
+                    Account.of_problem(row, Outcome.FAILED, str(row.error), retryable=False, invalid=True)
+                )
+        await self._ledger.settle(settled)
         self._show()
 
     def _stop(self, reason: str) -> None:
@@ -284,10 +278,10 @@ class Run(Generic[T, ItemT]):
             outcome = Outcome.UNKNOWN if row.in_doubt else Outcome.NOT_SENT
             accounts.append(Account.of_problem(row, outcome, f"not sent, because {why}"))
             if len(accounts) >= _TOGETHER:
-                await self._ledger.settle(accounts)
+                await self._ledger.settle(Settled(accounts=accounts))
                 self._show()
                 accounts = []
-        await self._ledger.settle(accounts)
+        await self._ledger.settle(Settled(accounts=accounts))
         if self._journal is not None and isinstance(self._stopped_by, APIError):
             with contextlib.suppress(JournalError):
                 await self._journal.send_again(self._stopped_by.status)
@@ -303,6 +297,19 @@ def _state(row: Row[Any], item: BulkProvisionItem) -> int:
         return NEW
     is_first = row.attempts + item.attempts == 1 and not row.in_doubt
     return THERE if item.code == _WAS_THERE and is_first else SUCCEEDED
+
+
+def _half_applied(row: Row[Any], item: BulkProvisionItem) -> Account:
+    problem = Problem(
+        row.line,
+        row.name,
+        SETTINGS_NOT_APPLIED,
+        item.code,
+        reason="the answer does not show the settings that were asked for; where the domain existed before,"
+        " --overwrite replaces them",
+        attempts=row.attempts + item.attempts,
+    )
+    return Account(row, _state(row, item), problem)
 
 
 def _only(error: Exception) -> Exception:

@@ -247,7 +247,7 @@ def _source(
     total: int | None,
     ignored: Iterable[str] = (),
 ) -> SourceFile[T]:
-    lines = Lines(stream)
+    lines = Lines(stream, is_stream=total is None)
     first = lines.peek()
     shown = "standard input" if file == "-" else repr(file)
     if first is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Final, Generic, Self, TypeVar
 
 import attrs
@@ -194,12 +195,11 @@ class BulkResult(Generic[ItemT]):
             >>> BulkProvisionResult.of([])
             BulkProvisionResult(successes=[], errors=[], stopped_by=None)
         """
-        items = sorted(items, key=lambda item: item.index)
-        return cls(
-            [item for item in items if item.outcome is Outcome.SUCCEEDED],
-            [item for item in items if item.outcome is not Outcome.SUCCEEDED],
-            stopped_by,
-        )
+        result = cls(stopped_by=stopped_by)
+        successes, errors, succeeded = result.successes, result.errors, Outcome.SUCCEEDED
+        for item in sorted(items, key=attrgetter("index")):
+            (successes if item.outcome is succeeded else errors).append(item)
+        return result
 
 
 class BulkProvisionResult(BulkResult[BulkProvisionItem]):

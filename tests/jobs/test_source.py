@@ -1,12 +1,18 @@
 """What a file says, row by row, and what makes a file useless as a whole."""
 
 import os
+import threading
 import tracemalloc
+from collections.abc import Iterable
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from mailchannels import Domain, DomainSettings, DownstreamAddress, InvalidInput
+from mailchannels.jobs import lines
 from mailchannels.jobs.kinds import DOMAINS
 from mailchannels.jobs.rows import Row
 from mailchannels.jobs.source import open_source
@@ -351,6 +357,43 @@ def test_bytes_that_are_not_utf8_cost_a_stream_only_their_row(tmp_path: Path) ->
     assert [(row.line, row.value is not None) for row in found] == [(2, False), (3, False), (4, False), (5, True)]
     assert str(found[0].error) == "line: has a quoted cell that is not UTF-8"
     assert str(found[2].error) == "line: is not UTF-8"
+
+
+LINES = [
+    "a.example,x@a.example",
+    "",
+    " , ",
+    '"b.example"',
+    'c.example,"x;',
+    'y"',
+    "d.example,,surplus",
+    "e.example,\0",
+    "f.example",
+]
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(LINES), max_size=12))
+@example(["a.example", "b.example", "c.example", 'd.example,"x;', 'y"', "e.example"])
+@example(["f.example," + "x" * 200_000, "a.example"])
+def test_a_file_has_the_rows_that_a_stream_of_the_same_lines_has(tmp_path: Path, text: list[str]) -> None:
+    def told(found: Iterable[Row[Domain]]) -> list[tuple[object, ...]]:
+        return [(row.line, row.name, row.value, str(row.error), row.cells, row.surplus) for row in found]
+
+    path, pipe = tmp_path / "domains.csv", tmp_path / "pipe"
+    path.write_text("\n".join(["domain,admins", "first.example", *text]))
+    if not pipe.exists():
+        os.mkfifo(pipe)
+    # Rows of a file are read in blocks, those of a stream one by one.
+    with mock.patch.object(lines, "_BLOCK", 3), open_source(str(path), DOMAINS) as source:
+        of_file = told(source)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(path.read_bytes()))
+    writer.start()
+    with open_source(str(pipe), DOMAINS) as source:
+        of_stream = told(source)
+    writer.join()
+
+    assert of_file == of_stream
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
