@@ -176,6 +176,15 @@ def test_repeats_are_known_as_far_as_in_a_real_run() -> None:
     assert plan.REMEMBERED == repeats.REMEMBERED
 
 
+def test_repeats_that_are_too_far_apart_are_not_known(dry_run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "REMEMBERED", 2)
+
+    run = dry_run("\n".join(f"{name}.example" for name in "abcadea"))
+
+    assert "new to the file: 6" in run.out
+    assert "duplicates: 1" in run.out
+
+
 def test_for_login_links_only_the_names_count_and_no_file_is_made(dry_run: Cli, tmp_path: Path) -> None:
     run = dry_run("domain,admins\na.example,nobody\n", command="login-links")
 

@@ -381,6 +381,16 @@ def test_a_file_that_is_no_report_is_not_replaced_and_nothing_is_sent(
     assert simulator.requests == 0
 
 
+def test_a_file_whose_first_line_has_no_end_is_no_report(simulator: Simulator, provision: Cli, tmp_path: Path) -> None:
+    (tmp_path / "keep.csv").write_text("x" * 200_000)
+
+    run = provision("a.example\n", "--errors", "keep.csv")
+
+    assert run.code == 2
+    assert "'keep.csv' is there and no earlier report" in run.err
+    assert (tmp_path / "keep.csv").read_text() == "x" * 200_000
+
+
 def test_a_report_can_go_to_a_device(simulator: Simulator, provision: Cli) -> None:
     assert provision("a.example\nb..example\n", "--errors", "/dev/null").code == 1
 
@@ -475,8 +485,8 @@ def test_a_cause_that_the_first_rows_share_does_not_hide_the_others(simulator: S
 
     quoted = [line for line in run.out.splitlines() if line.startswith("line ")]
     assert len(quoted) == 20
-    for start in ("line 2: ", "line 17: ", "line 52: ", "line 53: ", "line 102: x.example", "line 103: y.example"):
-        assert any(line.startswith(start) for line in quoted)
+    for begin in ("line 2: ", "line 17: ", "line 52: ", "line 53: ", "line 102: x.example", "line 103: y.example"):
+        assert any(line.startswith(begin) for line in quoted)
     assert quoted == sorted(quoted, key=lambda line: int(line.split()[1].rstrip(":")))
 
 
