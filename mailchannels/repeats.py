@@ -43,13 +43,12 @@ class Entry(Generic[SubjectT]):
     fragment: bytes
     repeats: list[tuple[int, SubjectT]] | None = None
     attempts: int = 0
-    generation: dict[str, Entry[SubjectT] | Past] | None = field(default=None, repr=False)
-    """Where it is known until its outcome takes its place; None where it is not."""
+    generation: dict[str, Entry[SubjectT] | Past] = field(init=False, repr=False)
+    """Where it is known until its outcome takes its place."""
 
     def come_to(self, verdict: Verdict) -> None:
         """Have it remembered by its outcome, so that nobody keeps what was sent."""
-        if self.generation is not None:
-            self.generation[self.key] = (self.index, hash(self.fragment), verdict)
+        self.generation[self.key] = (self.index, hash(self.fragment), verdict)
 
 
 Past: TypeAlias = tuple[int, int, Verdict]

@@ -475,6 +475,18 @@ async def test_downstream_addresses_arrive_under_whichever_key_the_server_reads(
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("key", ["downstreamAddress", "downstreamAddresses"])
+async def test_downstream_addresses_are_read_from_whichever_key_the_server_writes(key: str) -> None:
+    stored = {"domain": "a.example", key: [{"priority": 10, "weight": 10, "port": 25, "target": "mx.example."}]}
+    with RawServer(answer({"successes": [{"domain": stored, "code": 201}], "errors": []})) as server:
+        async with client_for(server.url) as client:
+            result = await client.domains.bulk_provision(["a.example"], subscription_handle="demo")
+
+    (item,) = result.successes
+    assert item.domain.downstream_addresses == [MAIL_SERVER]
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize(
     "section",
     [

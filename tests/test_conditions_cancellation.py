@@ -13,6 +13,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 import trio
 from conditions import names
@@ -21,6 +22,7 @@ from sockets import RawServer, answer, answering
 from steps import Steps
 
 from mailchannels import AsyncMailChannels
+from mailchannels.background import Background
 from mailchannels.batches import Provisioning
 
 if TYPE_CHECKING:
@@ -102,6 +104,22 @@ def cancel_at_every_step(
 def without_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw hardly any wait before a retry."""
     monkeypatch.setattr(random, "uniform", lambda *_: 0.0001)
+
+
+@pytest.mark.asyncio
+async def test_a_task_that_is_cancelled_before_it_is_started_does_nothing_and_keeps_nobody_waiting() -> None:
+    done: list[str] = []
+
+    async def main() -> None:
+        await anyio.lowlevel.checkpoint()
+        done.append("all")
+
+    task = Background(main)
+    await task.cancel()
+    task.start()
+    await task.cancel()
+
+    assert (done, task.error) == ([], None)
 
 
 @kinds

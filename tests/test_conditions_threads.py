@@ -139,6 +139,23 @@ def test_first_calls_that_meet_start_one_event_loop(simulator: Simulator, monkey
         assert len(loop_threads()) == 1
 
 
+def test_first_calls_in_a_forked_child_that_meet_open_one_client(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+
+    with blocking_client_for(simulator.base_url) as client, ThreadPoolExecutor(1) as pool:
+        client._loop._leave_to_parent()  # as in a child, whose only thread is the one that forked
+        monkeypatch.setattr(client._loop, "_lock", gate)
+        call = pool.submit(client.domains.list)
+        assert gate.reached.wait(PATIENCE)
+        first = client.domains.list()
+        gate.opened.set()
+
+        assert call.result(PATIENCE) == first
+        assert len(loop_threads()) == 1
+
+
 def test_a_client_that_is_closed_twice_at_once_is_closed_when_either_returns(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

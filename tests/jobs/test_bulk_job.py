@@ -273,10 +273,13 @@ async def test_an_error_of_the_progress_display_ends_a_job_whose_answers_keep_co
 
 @pytest.mark.asyncio
 async def test_a_listing_that_fails_settles_no_row_that_was_under_way() -> None:
-    row = Row(1, "a.example", Domain("a.example", admins=["x@a.example"]))
+    rows = [
+        Row(1, "a.example", Domain("a.example", admins=["x@a.example"])),
+        Row(2, "..", Domain("..", admins=["x@a.example"]), position=1),
+    ]
     with RawServer(answer({}, status=403)) as server:
         async with AsyncMailChannels("demo-key", base_url=server.url) as client:
-            assert await applied(client.domains, [row]) == []
+            assert await applied(client.domains, rows) == []
 
     assert len(server.requests) == 1
 

@@ -10,7 +10,7 @@ import pytest
 
 from mailchannels import AsyncMailChannels, InvalidInput
 from mailchannels.jobs import AsyncBulkJob, JournalError
-from mailchannels.jobs.journal import Journal
+from mailchannels.jobs.journal import NEW, SUCCEEDED, THERE, Journal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +66,20 @@ async def test_a_promise_is_not_taken_back(tmp_path: Path) -> None:
         await journal.promise(3)
 
         assert journal.promised == 5
+
+
+@pytest.mark.asyncio
+async def test_outcomes_are_kept_in_whatever_order_they_come(tmp_path: Path) -> None:
+    path = str(tmp_path / "j")
+    with closing(Journal(path)) as journal:
+        await journal.promise(3_000)
+        await journal.keep([(0, NEW), (2_999, THERE), (1, THERE), (1_000, SUCCEEDED)])
+
+    with closing(Journal(path)) as journal:
+        states = (await journal.known(0, 3_000)).states
+    assert {position: state for position, state in enumerate(states) if state} == {
+        0: NEW, 1: THERE, 1_000: SUCCEEDED, 2_999: THERE,
+    }  # fmt: skip
 
 
 @pytest.mark.asyncio
