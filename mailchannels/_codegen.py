@@ -130,7 +130,8 @@ class _Plain(ast.NodeTransformer):
             ).body
         if is_root or is_client:
             node.body[1:1] = ast.parse(f"_loop: EventLoopThread[{counterpart}]").body
-        if is_root or is_client or is_module:
+        has_methods = any(isinstance(part, ast.FunctionDef) and part.name != "__init__" for part in node.body)
+        if is_root or is_module or (is_client and has_methods):
             # Looked up at each call: a forked child has another one.
             behind = f"{counterpart}(self._loop.client)" if is_module else "self._loop.client"
             node.body += ast.parse(f"@property\ndef _aio(self) -> {counterpart}:\n    return {behind}").body

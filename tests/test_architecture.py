@@ -206,6 +206,12 @@ def test_importing_the_package_imports_nothing_of_the_extras() -> None:
     assert imported & EXTRAS == set()
 
 
+def test_a_module_is_imported_when_it_is_asked_for() -> None:
+    code = "import mailchannels, sys; print('mailchannels.models' in sys.modules, mailchannels.models.__name__)"
+
+    assert _python(code) == "False mailchannels.models\n"
+
+
 def test_the_package_needs_none_of_the_extras() -> None:
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({EXTRAS})); from mailchannels import *; print(Domains.__name__)"

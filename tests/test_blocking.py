@@ -14,6 +14,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 from unittest import mock
 
+import anyio
 import pytest
 from conditions import blocking_client_for, loop_threads, names, tasks_of
 from sockets import EMPTY_PAGE, RawServer, answer, stall, when_released
@@ -27,9 +28,10 @@ from mailchannels import (
     NotFound,
     blocking,
 )
+from mailchannels.event_loop import EventLoop
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import AsyncIterator, Generator
 
     from mailchannels.simulator import Simulator
 
@@ -202,6 +204,32 @@ def test_an_input_is_read_no_further_than_the_results_are_taken(blocking_client:
         assert taken <= 5 * blocking.CHUNK
 
 
+def test_an_input_that_was_interrupted_is_not_read_again(blocking_client: MailChannels) -> None:
+    pulls = 0
+
+    class Interrupted:
+        def __iter__(self) -> Interrupted:
+            return self
+
+        def __next__(self) -> str:
+            nonlocal pulls
+            pulls += 1
+            raise KeyboardInterrupt
+
+    async def insist(inputs: AsyncIterator[str]) -> None:
+        try:
+            await anext(inputs)
+        finally:
+            with anyio.move_on_after(0.01, shield=True):
+                await anext(inputs)
+
+    with pytest.raises(KeyboardInterrupt):
+        blocking_client._loop.call(insist, Interrupted())  # type: ignore[arg-type]
+
+    assert pulls == 1
+    assert blocking_client.domains.list().total == 0
+
+
 # Iterators left early
 
 
@@ -262,3 +290,33 @@ def test_an_iterator_dropped_in_the_event_loops_thread_is_no_trouble(blocking_cl
     blocking_client._loop.call(drop)
 
     assert blocking_client.domains.list().total == 3
+
+
+def test_what_comes_after_the_end_of_the_program_is_refused_or_does_nothing(simulator: Simulator) -> None:
+    client = blocking_client_for(simulator.base_url)
+    client.domains.bulk_provision(names(3), subscription_handle="demo")
+    left = client.domains.iter_list(page_size=1)
+    next(left)
+    client._loop._finalizer()  # which is what the interpreter calls as it ends
+
+    left.close()
+    with pytest.raises(ConfigurationError, match="this client is closed"):
+        client.domains.list()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the thread's own end
+def test_an_event_loop_that_something_ends_ends_its_thread_and_can_be_stopped() -> None:
+    async def leave() -> None:
+        raise SystemExit
+
+    async def farewell() -> None:
+        raise AssertionError("there is nobody left to say it to")
+
+    event_loop = EventLoop()
+    event_loop.start()
+    event_loop.spawn(leave)
+    assert event_loop.thread is not None
+    event_loop.thread.join(30)
+    event_loop.stop(farewell)
+
+    assert loop_threads() == []

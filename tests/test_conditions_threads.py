@@ -125,6 +125,49 @@ def test_a_first_call_that_meets_close_is_refused_and_leaves_no_thread(
     assert simulator.requests == 0
 
 
+def test_first_calls_that_meet_start_one_event_loop(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate()
+
+    with blocking_client_for(simulator.base_url) as client, ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(client._loop, "_lock", gate)
+        call = pool.submit(client.domains.list)
+        assert gate.reached.wait(PATIENCE)
+        first = client.domains.list()
+        gate.opened.set()
+
+        assert call.result(PATIENCE) == first
+        assert len(loop_threads()) == 1
+
+
+def test_a_client_that_is_closed_twice_at_once_is_closed_when_either_returns(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = blocking_client_for(simulator.base_url)
+    client.domains.list()
+    (thread,) = loop_threads()
+    waiting, both_wait = threading.Barrier(3), threading.Event()
+    farewell, join = client._loop.client.aclose, thread.join
+
+    async def slow_farewell() -> None:
+        await anyio.to_thread.run_sync(both_wait.wait, PATIENCE)
+        await farewell()
+
+    def join_together(patience: float | None) -> None:
+        waiting.wait(PATIENCE)
+        join(patience)
+
+    monkeypatch.setattr(client._loop.client, "aclose", slow_farewell)
+    monkeypatch.setattr(thread, "join", join_together)
+    with ThreadPoolExecutor(2) as pool:
+        closings = [pool.submit(client.close) for _ in range(2)]
+        waiting.wait(PATIENCE)
+        both_wait.set()
+        for closing in closings:
+            closing.result(PATIENCE)
+
+    assert loop_threads() == []
+
+
 # Event loops
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -45,6 +47,15 @@ def test_the_committed_files_are_what_generation_gives() -> None:
 
 def test_nothing_differs_from_what_generation_gives() -> None:
     assert _codegen.differences(SOURCES, COMMITTED) == []
+
+
+def test_the_program_says_so_too() -> None:
+    done = subprocess.run(
+        [sys.executable, "mailchannels/_codegen.py", "--check"],
+        cwd=_codegen.HERE.parent, capture_output=True, text=True, check=False, timeout=50,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_a_stale_file_is_reported() -> None:

@@ -815,6 +815,26 @@ def test_what_the_lost_request_created_late_is_no_failure() -> None:
     assert [(item.index, item.code, item.outcome) for item in result.failed] == [(1, "quota_exceeded", Outcome.FAILED)]
 
 
+def test_what_a_repeat_refuses_is_unknown_where_nobody_can_look_what_the_lost_request_created() -> None:
+    posts: list[httpx.Request] = []
+
+    def api(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            posts.append(request)
+            if len(posts) == 1:
+                raise httpx.ReadError("reset")
+            failed = [{"index": 1, "code": "already_exists"}]
+            return httpx.Response(200, json={"created": [{"index": 0, "mailbox": box("user0")}], "failed": failed})
+        if len(posts) == 1:
+            return httpx.Response(200, json={"items": [], "page": 1, "page_size": 100, "total": 0})
+        return httpx.Response(403, json={})
+
+    result = create_at(api, many(2))
+
+    assert [item.index for item in result.created] == [0]
+    assert [(item.index, item.outcome) for item in result.failed] == [(1, Outcome.UNKNOWN)]
+
+
 @pytest.mark.parametrize(
     ("answer", "created"),
     [

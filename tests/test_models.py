@@ -192,6 +192,20 @@ def test_any_json_is_a_model_or_a_misfit_that_says_where(kind: type, document: o
     assert isinstance(outcome, kind) or str(outcome).startswith("$")
 
 
+@pytest.mark.parametrize(
+    ("kind", "document", "misfit"),
+    [
+        (wire.ProvisionedBatch, {"successes": [7], "errors": 7}, "$.errors: expected array, found whole number"),
+        (DomainPage, {"domains": None, "total": "7"}, "$.total: expected whole number, found string"),
+    ],
+)
+def test_a_misfit_is_where_the_document_is_wrong_and_not_before(kind: type, document: object, misfit: str) -> None:
+    with pytest.raises(wire.Misfit) as caught:
+        wire.load(wire.dump(document), kind)
+
+    assert str(caught.value) == misfit
+
+
 @needs_specification
 @pytest.mark.parametrize(
     ("model", "definition"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
@@ -89,7 +90,7 @@ def login_links(
     Whoever has a link is logged in as the domain's administrator.
     The domains must be there; with --simulator they are provisioned first.
     """
-    if bulk.simulator and file == "-" and not bulk.dry_run:
+    if bulk.simulator and (file == "-" or Path(file).is_fifo()) and not bulk.dry_run:
         raise InvalidInput("--simulator", _CANNOT_FILL)
     if bulk.dry_run:
         with LinkFile(output):  # refused where a run would be, and gone again at once
@@ -134,8 +135,6 @@ def _do(file: str, bulk: DomainBulk, access: Access, **options: Any) -> int:
 async def _fill(client: AsyncMailChannels, file: str) -> None:
     """Provision the domains of a file on a simulator, which starts empty."""
     with open_source(file, DOMAINS) as source:
-        if source.is_stream:
-            raise InvalidInput("--simulator", _CANNOT_FILL)
         names = (row.value.domain for row in source if row.value is not None)
         async for _ in client.domains.iter_bulk_provision(names, subscription_handle="demo"):
             pass

@@ -136,6 +136,4 @@ def _counted(count: int, summary: Summary) -> str:
 
 
 def _code(code: int | str | None) -> str:
-    if code is None:
-        return "no code"
     return f"{code} {_PHRASES[code]}" if code in _PHRASES else str(code)

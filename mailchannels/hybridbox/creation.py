@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from contextlib import aclosing
 from functools import partial
-from itertools import count
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -87,7 +86,9 @@ class Creation(Operation[NewMailbox, NewMailbox, BulkMailboxItem]):
         found: dict[str, Verdict] = {}
         lost: MailChannelsError | None = None
         left = entries
-        for attempt in count(1):
+        attempt = 0
+        while True:
+            attempt += 1
             try:
                 found |= await self._create(left, is_repeat=lost is not None)
                 break

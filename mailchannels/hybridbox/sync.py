@@ -79,10 +79,6 @@ class HybridBox(Client):
         )
         self.mailboxes: Mailboxes = Mailboxes(self)
 
-    @property
-    def _aio(self) -> AsyncHybridBox:
-        return self._loop.client
-
 
 class Mailboxes:
     """The mailboxes of an account.

@@ -26,7 +26,6 @@ __all__ = [
     "KEYS",
     "domain_from_cells",
     "domain_to_cells",
-    "domain_to_line",
     "line_to_cells",
     "model_from_line",
     "record_from_cell",
@@ -163,22 +162,6 @@ def model_from_line(line: str, model: type[T], called: str) -> tuple[T, dict[str
         return wire.load(body, model), document
     except wire.Misfit as misfit:
         raise InvalidInput("line", f"is not a {called}: {misfit}") from None
-
-
-def domain_to_line(domain: Domain) -> str:
-    """Write a domain as one line of JSON in the vendor's spelling.
-
-    Args:
-        domain: Any domain.
-
-    Returns:
-        A JSON object without a line break; what is None is left out.
-
-    Example:
-        >>> domain_to_line(Domain("example.com", subscription_handle="demo"))
-        '{"domain":"example.com","subscriptionHandle":"demo"}'
-    """
-    return to_line(domain)
 
 
 def to_line(model: object) -> str:

@@ -90,9 +90,9 @@ async def _reset(scope: Scope, receive: Receive) -> None:
 
 
 async def _gone(receive: Receive) -> None:
-    # To return earlier would be to leave the request to the server, which answers it with a 500.
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    # To return earlier would be to leave the request to the server, which answers it with a 500. The request has been
+    # read to its end, so the end of the connection is all that can come.
+    await receive()
 
 
 async def _drip(interval: float, response: Response, receive: Receive, send: Send) -> None:

@@ -23,6 +23,8 @@ from .mailboxes import DEMO_ACCOUNT, DEMO_TOKEN
 from .records import DEFAULT_DOMAIN_LIMIT
 from .state import State
 
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
+
 
 class Simulator:
     """An Inbound API server on the loopback interface, running while the `with` block does.
@@ -192,7 +194,7 @@ def serve(
         sys.stdout.flush()
         # A signal that reaches another thread, or Windows, does not end a wait by itself.
         while not stopped.wait(0.1):
-            pass
+            pass  # pragma: no cover  # whoever stops it within a tenth of a second, as tests may, never comes here
 
 
 @contextmanager
@@ -212,14 +214,12 @@ def _rare_collections() -> Iterator[None]:
 @contextmanager
 def _stop_signals(stopped: threading.Event) -> Iterator[None]:
     """Set the event on SIGINT and SIGTERM; outside the main thread signals cannot be caught, and are left alone."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+    is_main = threading.current_thread() is threading.main_thread()
 
     def stop(_number: int, _frame: Any) -> None:
         stopped.set()
 
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, stop) for number in _STOPPING if is_main}
     try:
         yield
     finally:

@@ -128,10 +128,6 @@ class MailChannelsClient(Client):
             )
         )
 
-    @property
-    def _aio(self) -> AsyncMailChannelsClient:
-        return self._loop.client
-
 
 class MailChannels(MailChannelsClient):
     """The MailChannels Inbound API with its modules attached.

@@ -130,6 +130,13 @@ def test_a_recipient_that_exists_stays_as_it_is_and_it_is_said(stored: Simulator
     assert mailchannels("lists", "list", "safelist", "--user", "x@a.example").out == ""
 
 
+def test_where_no_entry_was_asked_for_none_is_missed(stored: Simulator, mailchannels: Cli) -> None:
+    run = mailchannels("users", "create", "x@a.example")
+
+    assert run.out == "x@a.example is there already and was not changed by the last request\n"
+    assert run.err == ""
+
+
 def test_a_full_limit_on_protected_addresses_stops(stored: Simulator, mailchannels: Cli) -> None:
     stored.state.set_address_limit("demo", 1)
 

@@ -1,16 +1,19 @@
 """Small commands, wrong usage, and what every command has in common."""
 
+import errno
 import json
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import AsyncMock, Mock
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from sockets import EMPTY_PAGE, RawServer, answer
 
 import mailchannels as package
+from mailchannels import ConnectError
 from mailchannels.cli import main
 from mailchannels.simulator import Simulator
 
@@ -74,6 +77,14 @@ def test_list_asks_the_server_to_skip_and_goes_on_to_the_last_page(against: Cli)
         {"limit": ["5000"], "offset": ["4"]},
         {"limit": ["5000"], "offset": ["5"]},
     ]
+
+
+def test_a_domain_that_shifts_onto_the_next_page_is_listed_once(against: Cli) -> None:
+    pages = [{"domains": [{"domain": name}], "total": 3} for name in ("a.example", "a.example", "b.example")]
+    with RawServer(*map(answer, pages)) as server:
+        run = against(server.url, "domains", "list")
+
+    assert [line.split("\t")[0] for line in run.out.splitlines()] == ["a.example", "b.example"]
 
 
 def test_list_beyond_the_last_domain_prints_nothing(against: Cli) -> None:
@@ -372,6 +383,50 @@ def test_a_missing_extra_is_named(tmp_path: Path, missing: str, arguments: str, 
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert f'pip install "mailchannels-sdk[{extra}]"' in done.stderr
+
+
+@pytest.mark.parametrize("missing", ["mailchannels.cli.app", "mailchannels.simulator"])
+def test_a_module_of_our_own_that_is_missing_is_no_matter_of_extras(
+    mailchannels: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, missing: str
+) -> None:
+    (tmp_path / "domains.csv").write_text("a.example\n")
+    monkeypatch.setitem(sys.modules, missing, None)
+
+    with pytest.raises(ModuleNotFoundError, match=missing):
+        mailchannels("domains", "provision", "domains.csv", "--subscription", "demo", "--simulator")
+
+
+def test_an_interrupt_on_a_terminal_leaves_the_line_that_shows_it(
+    simulator: Simulator, mailchannels: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailchannels.aio.service.AsyncService.status", Mock(side_effect=KeyboardInterrupt))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+
+    run = mailchannels("status")
+
+    assert (run.code, run.err) == (130, "\nmailchannels: interrupted\n")
+
+
+@pytest.mark.parametrize(("retryable", "code"), [(True, 3), (False, 1)])
+def test_where_no_connection_can_be_made_the_exit_code_says_whether_to_try_again(
+    simulator: Simulator, mailchannels: Cli, monkeypatch: pytest.MonkeyPatch, retryable: bool, code: int
+) -> None:
+    error = ConnectError("no connection", retryable=retryable)
+    monkeypatch.setattr("mailchannels.aio.service.AsyncService.status", AsyncMock(side_effect=error))
+
+    run = mailchannels("status")
+
+    assert (run.code, run.err) == (code, "mailchannels: no connection\n")
+
+
+def test_what_the_system_refuses_is_one_line(mailchannels: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = OSError(errno.EMFILE, "Too many open files")
+    monkeypatch.setattr("mailchannels.simulator.server.bind", Mock(side_effect=error))
+
+    run = mailchannels("simulator", "--port", "0")
+
+    assert (run.code, run.out) == (2, "")
+    assert run.err == f"mailchannels: [Errno {errno.EMFILE}] Too many open files\n"
 
 
 def test_the_package_itself_needs_nothing_of_the_extras() -> None:

@@ -127,6 +127,14 @@ def test_every_invalid_row_is_shown_with_its_line_and_reason(dry_run: Cli, tmp_p
         assert [row["line"] for row in csv.DictReader(file)] == ["3", "4", "5", "6"]
 
 
+def test_invalid_rows_are_shown_where_no_report_is_asked_for(dry_run: Cli) -> None:
+    run = dry_run("a.example\nb..example\n")
+
+    assert run.code == 2
+    assert "  invalid: 1\nline 2: b..example: failed: domain: " in run.out
+    assert "are in" not in run.out
+
+
 def test_duplicates_are_counted_whatever_their_spelling(dry_run: Cli) -> None:
     run = dry_run("domain,admins\na.example,\nA.Example.,\nb.example,\n")
 
@@ -166,6 +174,15 @@ def test_a_row_that_names_the_subscription_of_the_run_repeats_one_that_does_not(
 
 def test_repeats_are_known_as_far_as_in_a_real_run() -> None:
     assert plan.REMEMBERED == repeats.REMEMBERED
+
+
+def test_repeats_that_are_too_far_apart_are_not_known(dry_run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "REMEMBERED", 2)
+
+    run = dry_run("\n".join(f"{name}.example" for name in "abcadea"))
+
+    assert "new to the file: 6" in run.out
+    assert "duplicates: 1" in run.out
 
 
 def test_for_login_links_only_the_names_count_and_no_file_is_made(dry_run: Cli, tmp_path: Path) -> None:

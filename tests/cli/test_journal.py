@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -204,7 +205,7 @@ def take_for_other_customer(simulator: Simulator, *taken: str) -> None:
         assert finish(process, "domain\n" + "\n".join(taken)).code == 0
 
 
-@pytest.mark.parametrize("blocks", [100, 200])
+@pytest.mark.parametrize("blocks", [100, 200, 400])
 def test_a_full_disk_stops_it_before_the_next_request_and_nothing_is_shown_that_is_not_kept(
     tmp_path: Path, mailchannels: Cli, run_job: Callable[..., Any], blocks: int
 ) -> None:
@@ -236,8 +237,18 @@ def test_a_disk_with_no_room_for_a_journal_lets_nothing_be_sent(tmp_path: Path) 
 
 
 def start_with_small_files(blocks: int, *arguments: str) -> Run:
-    """Run the command line where no file can grow beyond so many blocks of 512 or 1,024 bytes."""
-    command = ["sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh", sys.executable, "-m", "mailchannels", *arguments]
+    """Run the command line where no file can grow beyond so many blocks of 512 bytes."""
+    # Given back at the end: whoever measures coverage writes a file then.
+    script = f"""
+import resource, sys
+from mailchannels.cli import main
+before = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({blocks} * 512, before[1]))
+code = main()
+resource.setrlimit(resource.RLIMIT_FSIZE, before)
+sys.exit(code)
+"""
+    command = [sys.executable, "-c", script, *arguments]
     done = subprocess.run(command, env=process_environment(), capture_output=True, text=True, timeout=50, check=False)
     return Run(done.returncode, done.stdout, done.stderr)
 
@@ -384,6 +395,18 @@ def test_what_a_journal_shows_of_a_job_in_order(tmp_path: Path, simulator: Simul
     assert "not done" not in run.out
 
 
+def test_what_a_journal_shows_of_a_job_that_is_not_done_says_how_to_take_it_up(
+    tmp_path: Path, simulator: Simulator, mailchannels: Cli
+) -> None:
+    simulator.state.set_domain_limit("demo", 0)
+    write(tmp_path, names(2_000))
+    mailchannels(*JOB, "--concurrency", "1")
+
+    run = mailchannels("jobs", "show", "job.journal")
+
+    assert run.out.splitlines()[-1] == "the job is not done: the same command with this journal takes it up"
+
+
 def test_a_summary_says_what_it_cost(tmp_path: Path, simulator: Simulator, mailchannels: Cli) -> None:
     write(tmp_path, names(3))
 
@@ -444,6 +467,22 @@ def test_a_pace_that_was_lowered_shows(tmp_path: Path, mailchannels: Cli) -> Non
     assert summary["slowest"] < 50
     assert summary["seconds_backed_off"] > 0
     assert any(json.loads(line)["slowed_to"] for line in run.err.splitlines() if line.startswith("{"))
+
+
+def test_the_summary_and_the_bar_tell_of_an_api_that_asked_to_slow_down(
+    tmp_path: Path, mailchannels: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAILCHANNELS_API_KEY", "demo-key")
+    write(tmp_path, ["a.example"])
+    done = {"successes": [{"domain": {"domain": "a.example"}, "code": 201}], "errors": []}
+    with RawServer(answer(status=503, headers={"Retry-After": "0.1"}), answer(done)) as server:
+        run = mailchannels(*JOB, "--base-url", server.url, "--rate", "50", "--progress", "bar")
+
+    assert run.code == 0
+    assert re.search(
+        r"requests: 2, retries: 1; .*; told 1 times to slow down, and slowed down to [\d.]+ a sec", run.out
+    )
+    assert re.search(r"slowed to [\d.]+/s, 1 retries, 0 s waited", " ".join(run.err.split()))
 
 
 @pytest.mark.parametrize(("style", "marks"), [("bar", "1/1"), ("json", '{"done":'), ("none", "")])

@@ -118,6 +118,17 @@ def test_a_narrow_terminal_folds_and_loses_nothing(stored: Simulator) -> None:
     assert LONG in folded
 
 
+def test_a_long_listing_begins_before_all_of_it_is_there(simulator: Simulator, mailchannels: Cli) -> None:
+    names = [f"d{number}.example" for number in range(1_001)]
+    Path("many.csv").write_text("\n".join(names))
+    assert mailchannels("domains", "provision", "many.csv", "--subscription", "demo").code == 0
+
+    firsts = [line.split()[0] for line in on_a_terminal("domains", "list").splitlines() if line.split()]
+
+    assert [first for first in firsts if first.endswith(".example")] == names
+    assert [place for place, first in enumerate(firsts) if first == "domain"] == [0, 1_002]
+
+
 def test_members_of_a_list_stand_one_below_the_other(stored: Simulator) -> None:
     lines = on_a_terminal("domains", "list", columns=120).splitlines()
 

@@ -1,6 +1,7 @@
 """`mailchannels domains login-links`: links go where they are asked for, and nowhere else."""
 
 import csv
+import os
 import stat
 import subprocess
 import time
@@ -54,6 +55,17 @@ def test_the_embedded_simulator_cannot_be_filled_from_what_is_read_once(tmp_path
     arguments = ("domains", "login-links", "-", "--output", "links.csv", "--simulator")
 
     run = finish(start(*arguments, stdin=subprocess.PIPE), "a.example\n")
+
+    assert (run.code, run.out) == (2, "")
+    assert run.err == (
+        "mailchannels: --simulator: starts empty, and FILE cannot be read twice to fill it; give it a path\n"
+    )
+
+
+def test_nor_can_it_be_filled_from_a_pipe_with_a_name(mailchannels: Cli, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    run = mailchannels("domains", "login-links", "pipe", "--output", "links.csv", "--simulator")
 
     assert (run.code, run.out) == (2, "")
     assert run.err == (

@@ -16,7 +16,7 @@ from sockets import EMPTY_PAGE, RawServer, answer
 from mailchannels.jobs.report import ErrorFile
 from mailchannels.simulator import Simulator
 
-from .conftest import Cli, Run, running
+from .conftest import Cli, Run, finish, running, start
 
 EARLIER = "domain,line,code,reason,outcome,attempts,retryable\n" + "z.example,1,500,failed,true,oops\n" * 100
 HEADER = "domain,downstream_addresses,customer\n"
@@ -381,8 +381,41 @@ def test_a_file_that_is_no_report_is_not_replaced_and_nothing_is_sent(
     assert simulator.requests == 0
 
 
+def test_a_file_whose_first_line_has_no_end_is_no_report(simulator: Simulator, provision: Cli, tmp_path: Path) -> None:
+    (tmp_path / "keep.csv").write_text("x" * 200_000)
+
+    run = provision("a.example\n", "--errors", "keep.csv")
+
+    assert run.code == 2
+    assert "'keep.csv' is there and no earlier report" in run.err
+    assert (tmp_path / "keep.csv").read_text() == "x" * 200_000
+
+
 def test_a_report_can_go_to_a_device(simulator: Simulator, provision: Cli) -> None:
     assert provision("a.example\nb..example\n", "--errors", "/dev/null").code == 1
+
+
+def test_a_report_that_cannot_be_written_stops_the_job_and_a_plan(simulator: Simulator, provision: Cli) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no device here that is always full")
+
+    run = provision("a.example\nb..example\n", "--errors", "/dev/full")
+    plan = provision("a.example\nb..example\n", "--errors", "/dev/full", "--dry-run")
+
+    assert run.code == 4
+    assert "stopped: --errors could not be written: No space left on device" in run.out
+    assert (plan.code, plan.out) == (2, "")
+    assert plan.err.endswith("No space left on device\n")
+
+
+def test_keys_that_mean_nothing_are_named_late_where_standard_input_has_them(simulator: Simulator) -> None:
+    process = start("domains", "provision", "-", "--subscription", "demo", stdin=subprocess.PIPE)
+
+    run = finish(process, '{"domain": "a.example"}\n{"domain": "b.example", "customer": 7}\n')
+
+    assert run.code == 0
+    assert "mailchannels: FILE: " in run.err
+    assert "'customer'" in run.err
 
 
 def test_columns_of_the_user_that_are_called_like_ours_stay_in_the_report_and_in_the_report_of_it(
@@ -452,8 +485,8 @@ def test_a_cause_that_the_first_rows_share_does_not_hide_the_others(simulator: S
 
     quoted = [line for line in run.out.splitlines() if line.startswith("line ")]
     assert len(quoted) == 20
-    for start in ("line 2: ", "line 17: ", "line 52: ", "line 53: ", "line 102: x.example", "line 103: y.example"):
-        assert any(line.startswith(start) for line in quoted)
+    for begin in ("line 2: ", "line 17: ", "line 52: ", "line 53: ", "line 102: x.example", "line 103: y.example"):
+        assert any(line.startswith(begin) for line in quoted)
     assert quoted == sorted(quoted, key=lambda line: int(line.split()[1].rstrip(":")))
 
 

@@ -8,17 +8,31 @@ import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import anyio
 import pytest
+from sockets import RawServer, answer
 
-from mailchannels import AsyncMailChannels, Domain, InvalidInput, MailChannels
+from mailchannels import (
+    AsyncMailChannels,
+    BulkProvisionItem,
+    BulkProvisionResult,
+    Domain,
+    InvalidInput,
+    MailChannels,
+    Outcome,
+)
 from mailchannels.errors import ConfigurationError
 from mailchannels.jobs import AsyncBulkJob, BulkJob, JournalError, Summary
+from mailchannels.jobs.lookup import applied
+from mailchannels.jobs.rows import Row
+from mailchannels.jobs.run import Run
+from mailchannels.jobs.source import Given
 from mailchannels.simulator import Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 
 def names(count: int) -> list[str]:
@@ -105,10 +119,11 @@ def test_a_blocking_job_plans_and_names_what_it_ignores(blocking_client: MailCha
     (tmp_path / "d.csv").write_text("domain,note\na.example,1\n..,2\n")
 
     with BulkJob(blocking_client, tmp_path / "d.csv", subscription_handle="demo") as job:
-        ignored, plan = job.ignored, job.plan()
+        ignored, known, plan = job.ignored, job.known, job.plan()
 
     assert blocking_client.domains.list().total == 0  # the client stays open
     assert ignored == ["note"]
+    assert {"domain", "admins"} <= {*known}
     assert (plan.new, plan.summary.invalid, plan.over_quota) == (1, 1, 0)
 
 
@@ -157,7 +172,7 @@ async def test_what_is_no_domain_is_a_row_that_fails(client: AsyncMailChannels, 
 
     with (tmp_path / "e.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert (summary.succeeded, summary.invalid) == (1, 2)
+    assert (summary.succeeded, summary.invalid, summary.sent) == (1, 2, 1)
     assert {row["line"]: row["domain"] for row in rows} == {"2": "7", "3": "b..example"}
     assert {row["admins"] for row in rows} == {"", "x@b.example"}
 
@@ -186,6 +201,84 @@ async def test_a_job_reads_its_input_once(client: AsyncMailChannels) -> None:
         await job.run()
         with pytest.raises(ConfigurationError, match="reads its input once"):
             await job.run()
+
+
+def test_a_job_of_login_links_is_planned_without_a_subscription(blocking_client: MailChannels, tmp_path: Path) -> None:
+    with BulkJob(blocking_client, ["a.example", "..", "b.example"], output=tmp_path / "links.csv") as job:
+        plan = job.plan()
+
+    assert (plan.new, plan.summary.invalid, plan.requests, plan.quota) == (2, 1, 1, None)
+    assert not (tmp_path / "links.csv").exists()
+
+
+@pytest.mark.asyncio
+async def test_a_job_that_was_never_opened_can_be_closed(client: AsyncMailChannels) -> None:
+    job = AsyncBulkJob(client, ["a.example"], subscription_handle="demo")
+
+    await job.aclose()
+
+    async with job:
+        assert (await job.run()).succeeded == 1
+
+
+@pytest.mark.asyncio
+async def test_an_iterable_that_fails_at_once_is_raised_as_it_is(
+    client: AsyncMailChannels, simulator: Simulator
+) -> None:
+    def broken() -> Iterator[str]:
+        raise LookupError("no cursor")
+        yield
+
+    async with AsyncBulkJob(client, broken(), subscription_handle="demo") as job:
+        with pytest.raises(LookupError, match="no cursor"):
+            await job.run()
+
+    assert simulator.requests == 0
+
+
+@pytest.mark.asyncio
+async def test_where_interrupts_cannot_be_received_a_job_runs_all_the_same(
+    client: AsyncMailChannels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows."""
+    monkeypatch.setattr(anyio, "open_signal_receiver", mock.Mock(side_effect=NotImplementedError))
+
+    async with AsyncBulkJob(client, names(3), subscription_handle="demo") as job:
+        summary = await job.run()
+
+    assert summary.succeeded == 3
+
+
+@pytest.mark.asyncio
+async def test_an_error_of_the_progress_display_ends_a_job_whose_answers_keep_coming(
+    client: AsyncMailChannels,
+) -> None:
+    class Broken(Exception):
+        pass
+
+    def show(summary: Summary) -> None:
+        if summary.succeeded:
+            raise Broken
+
+    async def at_once(values: AsyncIterator[Domain]) -> AsyncGenerator[BulkProvisionResult, None]:
+        given = [domain async for domain in values]
+        for index, domain in enumerate(given):
+            item = BulkProvisionItem(index=index, domain=domain, code=201, outcome=Outcome.SUCCEEDED, attempts=1)
+            yield BulkProvisionResult([item])
+
+    run: Run[Domain, BulkProvisionItem] = Run(client, Given(names(20)), show)
+    with pytest.raises(Broken):
+        await run.go(at_once)
+
+
+@pytest.mark.asyncio
+async def test_a_listing_that_fails_settles_no_row_that_was_under_way() -> None:
+    row = Row(1, "a.example", Domain("a.example", admins=["x@a.example"]))
+    with RawServer(answer({}, status=403)) as server:
+        async with AsyncMailChannels("demo-key", base_url=server.url) as client:
+            assert await applied(client.domains, [row]) == []
+
+    assert len(server.requests) == 1
 
 
 @pytest.mark.asyncio

@@ -134,6 +134,7 @@ def test_every_kind_of_line_ending_is_read(csv_path: Path, ending: str) -> None:
         ("a.example,,1 1 25 a.; x 1 25 b.,", "downstream_addresses[1]: 'x 1 25 b.' is not"),
         ("a.example,;,,", "admins: ';' has no members"),
         ("a.example,[1],,", "admins: '[1]' starts like a JSON array"),
+        ("a.example,[x,,", "admins: '[x' starts like a JSON array"),
         ("a.example,,,,x", "line: has 5 cells and the header has 4"),
         ('a.example,"x"y,,', "line: is not CSV"),
         ('a.example,"x,,', "line: is not CSV"),
@@ -207,6 +208,7 @@ def test_a_row_that_cannot_be_taken_apart_does_not_report_a_login_link(csv_path:
         ("name,admins\na.example,\n", "has no column 'domain': its first line has 'name', 'admins'"),
         ("domains\na.example\n", "has no column 'domain': its first line has 'domains'"),
         ("localhost\n", "has no column 'domain'"),
+        ('"domain"s\na.example\n', "its header is not CSV"),
         ("domain;admins\na.example;\n", "is separated by semicolons; save it as CSV separated by commas"),
         ("domain,Domain\na.example,b.example\n", "more than one column 'domain'"),
         (b"domain\na.example\nb\xfccher.example\n", "line 3 is not UTF-8"),
@@ -227,6 +229,14 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     for path, complaint in [(tmp_path / "none.csv", "No such file"), (tmp_path, "directory")]:
         with pytest.raises(InvalidInput, match=complaint):
             open_source(str(path), DOMAINS)
+
+
+def test_a_file_that_cannot_be_read_to_its_end_is_refused(csv_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    csv_path.write_text("a.example\n")
+    monkeypatch.setattr("mailchannels.jobs.source._count", mock.Mock(side_effect=OSError(5, "Input/output error")))
+
+    with pytest.raises(InvalidInput, match=r"^FILE: cannot read '.*domains.csv': Input/output error$"):
+        open_source(str(csv_path), DOMAINS)
 
 
 def test_the_rows_of_a_file_are_counted_beforehand(csv_path: Path) -> None:
@@ -320,9 +330,14 @@ def test_a_line_of_json_as_cells_reads_back_as_the_same_domain(jsonl_path: Path,
     assert again.value == row.value
 
 
-def test_a_line_of_json_that_no_cells_can_say_is_reported_whole(jsonl_path: Path) -> None:
-    line = '{"domain":"a.example","settings":{"spamHeaderValue":" yes "}}'
-
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"domain":"a.example","settings":{"spamHeaderValue":" yes "}}',
+        '{"domain":"a.example","downstreamAddresses":[{"priority":1,"weight":2,"port":25,"target":"mx a.example."}]}',
+    ],
+)
+def test_a_line_of_json_that_no_cells_can_say_is_reported_whole(jsonl_path: Path, line: str) -> None:
     (row,) = rows(jsonl_path, line)
 
     assert row.cells == {"domain": line}
@@ -394,6 +409,31 @@ def test_a_file_has_the_rows_that_a_stream_of_the_same_lines_has(tmp_path: Path,
     writer.join()
 
     assert of_file == of_stream
+
+
+def test_a_line_of_json_that_is_not_utf8_costs_a_stream_only_its_row(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR)
+    os.write(writer, b'{"domain": "a.example"}\n{"domain": "b\xfccher.example"}\n{"domain": "c.example"}\n')
+
+    with open_source(str(pipe), DOMAINS) as source:
+        os.close(writer)
+        found = list(source)
+
+    assert [(row.line, row.value is not None) for row in found] == [(1, True), (2, False), (3, True)]
+    assert str(found[1].error) == "line: is not UTF-8"
+
+
+def test_a_stream_whose_first_line_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR)
+    os.write(writer, b"b\xfccher.example\n")
+
+    with pytest.raises(InvalidInput, match="is not UTF-8 in its first line; save it as UTF-8"):
+        open_source(str(pipe), DOMAINS)
+    os.close(writer)
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """The HTTP face: authentication, rate limit, routes, escapes, counting."""
 
 import logging
+from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 
 from mailchannels.simulator import Simulator, State, create_app
 
@@ -138,6 +140,54 @@ async def test_a_fault_of_the_simulator_itself_answers_500_and_is_logged(
 
     assert (response.status_code, response.json()["code"]) == (500, 500)
     assert len(caplog.records) == 1
+
+
+async def _said_to(app: Starlette, scope: dict[str, Any], *messages: dict[str, Any]) -> list[Any]:
+    """Let an ASGI application meet these messages, as a server passes them on, and give what it says."""
+    said: list[Any] = []
+    left = iter(messages)
+
+    async def receive() -> Any:
+        return next(left)
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    await app(scope, receive, send)
+    return said
+
+
+@pytest.mark.asyncio
+async def test_a_server_may_tell_the_bare_application_that_it_starts_and_stops() -> None:
+    app = create_app(State())
+    scope = {"type": "lifespan", "asgi": {"version": "3.0"}}
+
+    said = await _said_to(app, scope, {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"})
+
+    assert [message["type"] for message in said] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert app.state.traffic.requests == 0
+
+
+@pytest.mark.asyncio
+async def test_a_request_that_breaks_off_in_its_body_is_neither_seen_nor_applied() -> None:
+    state = State()
+    app = create_app(state)
+    body = b'{"domain": "example.com", "subscriptionHandle": "demo"}'
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": f"{BASE}/domains",
+        "query_string": b"",
+        "headers": [(b"x-api-key", b"demo-key")],
+    }
+
+    said = await _said_to(
+        app, scope, {"type": "http.request", "body": body, "more_body": True}, {"type": "http.disconnect"}
+    )
+
+    assert said == []
+    assert (app.state.traffic.requests, app.state.traffic.seen) == (1, {})
+    assert state.domain_count() == 0
 
 
 @pytest.mark.parametrize("option", [{"latency": -1.0}, {"rate_limit": 0}, {"bulk_downstream_key": "address"}])

@@ -230,6 +230,23 @@ def test_an_asked_for_failure_answers_500_once(
     matches_specification(response)
 
 
+def test_a_failure_may_be_asked_for_several_times(client: httpx.Client, simulator: Simulator) -> None:
+    simulator.state.fail_next("example.com", times=2)
+
+    assert [provision(client, "example.com").status_code for _ in range(3)] == [500, 500, 201]
+
+
+def test_aliases_that_are_sent_again_stay(client: httpx.Client, simulator: Simulator) -> None:
+    provision(client, "example.com", **SECTIONS)
+
+    assert client.put("/domains/example.com/settings", json={"aliases": SECTIONS["aliases"]}).status_code == 200
+
+    assert provision(client, "alias.example.net").status_code == 409
+    domain = simulator.state.domain("example.com")
+    assert domain is not None
+    assert (domain.aliases, domain.admins) == (SECTIONS["aliases"], SECTIONS["admins"])
+
+
 # Batches
 
 

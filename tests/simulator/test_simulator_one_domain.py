@@ -286,6 +286,25 @@ def test_a_domain_moves_between_keys_without_losing_its_place(client: httpx.Clie
     assert listed == ["example.com", "second.com", "third.com"]
 
 
+def test_listings_of_other_keys_take_no_notice_of_a_domain_that_is_associated_with_one(
+    client: httpx.Client, simulator: Simulator
+) -> None:
+    with client_of(simulator, "second-key") as second, client_of(simulator, "third-key") as third:
+        for key in ("second-key", "third-key"):
+            simulator.state.add_key(simulator.state.owner_of("demo-key"), key)
+
+        def totals() -> list[int]:
+            return [each.get("/domains").json()["total"] for each in (client, second, third)]
+
+        assert totals() == [1, 1, 1]
+        bulk(client, "mine.com", **{"associate-key": "true"})
+        assert totals() == [2, 1, 1]
+        client.put("/domains/mine.com/api-key", json={"apiKey": "second-key"})
+        assert totals() == [1, 2, 1]
+        second.delete("/domains/mine.com")
+        assert totals() == [1, 1, 1]
+
+
 @pytest.mark.parametrize(("key", "status"), [("", 400), (None, 400), ("a\nb", 400), (1, 400), ("other-key", 403)])
 def test_a_key_that_cannot_be_used_is_refused(client: httpx.Client, key: object, status: int) -> None:
     response = client.put("/domains/example.com/api-key", json={"apiKey": key})

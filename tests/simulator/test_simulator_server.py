@@ -7,11 +7,16 @@ import socket
 import subprocess
 import sys
 import threading
+from unittest import mock
 
 import httpx
 import pytest
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from mailchannels.simulator import Simulator
+from mailchannels.simulator.listening import Server, bind
+from mailchannels.simulator.mishaps import CONNECTION
 
 from .conftest import BASE, client_of
 
@@ -40,6 +45,53 @@ def test_a_port_that_is_taken_is_an_error() -> None:
         port = int(simulator.base_url.rpartition(":")[2])
         with pytest.raises(OSError, match="in use"):
             Simulator(port=port).__enter__()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the thread's own end
+def test_a_simulator_that_cannot_start_says_so_and_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    simulator = Simulator()
+
+    with monkeypatch.context() as exhausted:
+        error = OSError("Too many open files")
+        exhausted.setattr("asyncio.base_events.BaseEventLoop.create_server", mock.AsyncMock(side_effect=error))
+        with pytest.raises(RuntimeError, match="could not start"):
+            simulator.__enter__()
+
+    assert "mailchannels-simulator" not in [thread.name for thread in threading.enumerate()]
+    with simulator, client_of(simulator) as client:
+        assert client.get("/domains").status_code == 200
+
+
+def test_breaking_off_a_connection_that_has_gone_leaves_the_others_alone() -> None:
+    broken_off = threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/leave":
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            scope[CONNECTION].reset()
+            scope[CONNECTION].close()
+            broken_off.set()
+        else:
+            await Response("here")(scope, receive, send)
+
+    listener = bind("127.0.0.1", 0)
+    server = Server(app)
+    thread = threading.Thread(target=server.run_on, args=(listener,))
+    thread.start()
+    assert server.ready.wait(30)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", trust_env=False) as staying:
+            assert staying.get("/").text == "here"
+            with socket.create_connection(listener.getsockname()) as leaving:
+                leaving.sendall(b"GET /leave HTTP/1.1\r\nHost: simulator\r\n\r\n")
+            assert broken_off.wait(30)
+
+            assert staying.get("/").text == "here"
+            assert len(server.server_state.connections) == 1
+    finally:
+        server.stop()
+        thread.join()
 
 
 def test_leaving_frees_the_port_and_the_thread_even_with_open_connections() -> None:
@@ -90,6 +142,25 @@ def test_it_limits_the_rate_over_a_real_socket() -> None:
             if statuses == {200, 503}:
                 return
     pytest.fail(f"only {statuses} in a thousand requests")
+
+
+def test_served_from_another_thread_it_leaves_signals_to_the_program() -> None:
+    code = (
+        "import json, queue, signal, sys, threading\n"
+        "from types import SimpleNamespace\n"
+        "from mailchannels.simulator import serve\n"
+        "handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]\n"
+        "lines, out = queue.SimpleQueue(), sys.stdout\n"
+        "sys.stdout = SimpleNamespace(write=lines.put, flush=lambda: None)\n"
+        "threading.Thread(target=serve, kwargs={'port': 0}, daemon=True).start()\n"
+        "about = json.loads(lines.get(timeout=30))\n"
+        "sys.stdout = out\n"
+        "print(about['api_key'], handlers == [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)])\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "demo-key True\n", "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -48,6 +48,14 @@ def test_a_new_recipient_has_the_list_entries_it_came_with(
     matches_specification(response)
 
 
+@pytest.mark.parametrize("body", [{}, {"list_entries": None}, {"list_entries": {}}], ids=str)
+def test_a_new_recipient_may_come_without_list_entries(client: httpx.Client, body: object) -> None:
+    response = create(client, "someone@example.com", body)
+
+    assert (response.status_code, response.json()["list_entries"]) == (201, None)
+    assert client.get("/users/someone@example.com/lists/safelist").json() is None
+
+
 def test_an_existing_recipient_answers_200_without_a_body_and_keeps_its_lists(
     client: httpx.Client, matches_specification: Matches
 ) -> None:

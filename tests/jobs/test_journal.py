@@ -1,0 +1,88 @@
+"""The file of a journal: what it is not, what it no longer is, and what cannot be done with it."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+
+from mailchannels import AsyncMailChannels, InvalidInput
+from mailchannels.jobs import AsyncBulkJob, JournalError
+from mailchannels.jobs.journal import Journal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mailchannels.simulator import Simulator
+
+
+@pytest.mark.parametrize(
+    ("statement", "complaint"),
+    [
+        ("CREATE TABLE customers (name TEXT)", "is a database of something else"),
+        ("PRAGMA user_version = 99", "was written by another release of this package"),
+    ],
+)
+def test_a_database_that_is_no_journal_of_ours_is_refused_and_left_alone(
+    tmp_path: Path, statement: str, complaint: str
+) -> None:
+    path = tmp_path / "j"
+    if statement.startswith("PRAGMA"):
+        Journal(str(path)).close()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(statement)
+        database.commit()
+    before = path.read_bytes()
+
+    with pytest.raises(InvalidInput, match=complaint):
+        Journal(str(path))
+
+    assert path.read_bytes() == before
+
+
+def test_a_journal_that_is_damaged_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    Journal(str(path)).close()
+    path.write_bytes(path.read_bytes()[:5_000])
+
+    with pytest.raises(JournalError, match="malformed"):
+        Journal(str(path))
+
+
+def test_a_path_that_cannot_be_opened_for_writing_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    path.symlink_to(path)
+
+    with pytest.raises(JournalError, match=r"--journal: cannot write '.*': Too many levels"):
+        Journal(str(path))
+
+
+@pytest.mark.asyncio
+async def test_a_promise_is_not_taken_back(tmp_path: Path) -> None:
+    with closing(Journal(str(tmp_path / "j"))) as journal:
+        await journal.promise(5)
+        await journal.promise(3)
+
+        assert journal.promised == 5
+
+
+@pytest.mark.asyncio
+async def test_a_journal_that_can_no_longer_be_read_stops_the_job_before_anything_is_sent_twice(
+    client: AsyncMailChannels, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(*_: object) -> NoReturn:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    async with AsyncBulkJob(client, ["a.example"], subscription_handle="demo", journal=tmp_path / "j") as job:
+        await job.run()
+    before = simulator.requests
+    monkeypatch.setattr(Journal, "_known", unreadable)
+
+    async with AsyncBulkJob(client, ["a.example"], subscription_handle="demo", journal=tmp_path / "j") as job:
+        summary = await job.run()
+
+    assert summary.exit_code() == 4
+    assert "disk I/O error" in (summary.stopped or "")
+    assert simulator.requests == before
