@@ -26,7 +26,14 @@ import httpx
 from attrs import define, field
 from httpx import AsyncBaseTransport
 
-from .errors import ConfigurationError, ConnectError, ConnectionLost, RequestTimeout, UnexpectedResponse
+from .errors import (
+    ConfigurationError,
+    ConnectError,
+    ConnectionLost,
+    ConnectionStalled,
+    RequestTimeout,
+    UnexpectedResponse,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Mapping
@@ -62,7 +69,8 @@ Body: TypeAlias = bytes | Secret | None
 class Request:
     """One request, and what is known of it on the way.
 
-    `sent` says whether any of the present attempt may have left, `in_doubt` whether an earlier one may have had effect.
+    `sent` says whether any of the present attempt may have left and `answered` whether an answer to it has begun,
+    `in_doubt` whether an earlier one may have had effect.
     """
 
     method: str
@@ -70,6 +78,7 @@ class Request:
     url: str
     body: Body = field(default=None, repr=False)
     sent: bool = False
+    answered: bool = False
     in_doubt: bool = False
 
 
@@ -189,12 +198,17 @@ class Connections:
         finally:
             permits.release()
 
-    async def exchange(self, request: Request) -> Reply:
+    async def exchange(self, request: Request, longest_silence: float | None = None) -> Reply:
         """Send a request and read its answer.
+
+        Args:
+            request: The request.
+            longest_silence: Seconds that the server may let pass without a byte; None, the default, lets it.
 
         Raises:
             ConnectError: No connection came about.
             ConnectionLost: It broke before the answer was complete.
+            ConnectionStalled: The server was silent for too long.
             UnexpectedResponse: The answer cannot be decoded or is larger than 64 MB.
         """
         # A transport that was given is the caller's to pool; one of ours goes back only after a complete answer.
@@ -204,7 +218,7 @@ class Connections:
             transport = self._idle.pop()[1] if connected else self._new_connection()
         whole = False
         try:
-            reply = await self._exchange(transport, request, connected=connected)
+            reply = await self._exchange(transport, request, longest_silence, connected=connected)
             whole = True
         finally:
             if self._given is None:
@@ -237,7 +251,9 @@ class Connections:
             with anyio.CancelScope(shield=True):
                 await self._idle.pop(0)[1].aclose()
 
-    async def _exchange(self, transport: AsyncBaseTransport, request: Request, *, connected: bool) -> Reply:
+    async def _exchange(
+        self, transport: AsyncBaseTransport, request: Request, longest_silence: float | None, *, connected: bool
+    ) -> Reply:
         async def observe(event: str, _: dict[str, Any]) -> None:
             if event == "connection.connect_tcp.started":
                 request.sent = False
@@ -246,11 +262,14 @@ class Connections:
 
         # Unless the transport says that it is still connecting, the request must be taken for sent.
         request.sent = True
-        extensions: dict[str, Any] = {"timeout": {"connect": CONNECT_TIMEOUT}}
+        request.answered = False
+        timeouts = {"connect": CONNECT_TIMEOUT, "read": longest_silence, "write": longest_silence}
+        extensions: dict[str, Any] = {"timeout": timeouts}
         if not connected:
             extensions["trace"] = observe
         try:
             response = await transport.handle_async_request(self._httpx_request(request, extensions))
+            request.answered = True
             try:
                 body = await self._read(response, request)
             finally:
@@ -262,6 +281,8 @@ class Connections:
             raise UnexpectedResponse(
                 "the body cannot be decompressed", status=0, method=request.method, path=request.path
             ) from error
+        except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
+            raise ConnectionStalled(f"{request.method} {request.path}: the server said nothing for too long") from error
         except (httpx.TransportError, httpx.StreamError, OSError) as error:  # OSError: of a transport that was given
             raise ConnectionLost(
                 f"{request.method} {request.path}: the connection broke before the answer was complete"

@@ -7,6 +7,7 @@ MailChannelsError
 │   ├── ConnectError                  no connection; nothing was sent
 │   ├── RequestTimeout (TimeoutError) no answer in time, or no turn within queue_timeout
 │   └── ConnectionLost                the connection broke before the answer was complete
+│       └── ConnectionStalled (RequestTimeout)  it stayed open, and the server silent for too long
 ├── UnexpectedResponse                an answer that is not what the API promises
 ├── BulkError                         raised by raise_for_errors(); .result holds the whole result
 └── APIError                          the API said no
@@ -41,6 +42,7 @@ __all__ = [
     "Conflict",
     "ConnectError",
     "ConnectionLost",
+    "ConnectionStalled",
     "Forbidden",
     "InvalidInput",
     "MailChannelsError",
@@ -122,6 +124,13 @@ class ConnectionLost(RequestError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, maybe_applied=True)
+
+
+class ConnectionStalled(ConnectionLost, RequestTimeout):
+    """The request was sent, and the server said nothing for too long: a lost answer and a late one in one.
+
+    Too long is the whole of `timeout`, or half of what is left of it where the request may be repeated.
+    """
 
 
 class UnexpectedResponse(MailChannelsError):

@@ -18,7 +18,7 @@ import anyio.lowlevel
 import httpx
 from attrs import define, field
 
-from .connections import CONNECT_TIMEOUT, LONGEST_IDLE, AsyncBaseTransport, certificates, proxy_for
+from .connections import LONGEST_IDLE, AsyncBaseTransport, certificates, proxy_for
 from .errors import ConfigurationError
 
 try:
@@ -96,7 +96,6 @@ class AiohttpTransport(AsyncBaseTransport):
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=LONGEST_IDLE),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
-                timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT),
             )
         elif self._event_loop is not event_loop:
             raise ConfigurationError("transport: this one serves another event loop; create one for each client")
@@ -133,6 +132,8 @@ class _Body(httpx.AsyncByteStream):
     async def __anext__(self) -> bytes:
         try:
             piece = await self._response.content.readany()
+        except aiohttp.SocketTimeoutError as error:
+            raise httpx.ReadTimeout(str(error)) from error
         except (aiohttp.ClientError, OSError) as error:
             raise httpx.ReadError(str(error)) from error
         if not piece:
@@ -186,11 +187,13 @@ async def _send(session: aiohttp.ClientSession, request: httpx.Request, route: _
     if request.url.scheme == "http" and route.proxy_headers is not None:  # no tunnel: the proxy reads the request
         request.headers.update(route.proxy_headers)
     content = request.content
+    timeouts = request.extensions["timeout"]
     return await session.request(
         request.method,
         URL(str(request.url), encoded=True),
         headers=request.headers,
         data=io.BytesIO(content) if len(content) > _LARGEST_PIECE else content or None,
+        timeout=aiohttp.ClientTimeout(total=None, connect=timeouts.get("connect"), sock_read=timeouts.get("read")),
         allow_redirects=False,
         middlewares=(pass_on,),
         ssl=route.certificates,
@@ -200,7 +203,9 @@ async def _send(session: aiohttp.ClientSession, request: httpx.Request, route: _
 
 
 def _failure(error: aiohttp.ClientError | OSError, *, written: bool) -> httpx.TransportError:
-    kind = httpx.ReadError if written else httpx.ConnectError
+    kind: type[httpx.TransportError] = httpx.ReadError if written else httpx.ConnectError
+    if written and isinstance(error, aiohttp.SocketTimeoutError):
+        kind = httpx.ReadTimeout
     if isinstance(error, aiohttp.ClientResponseError):
         # Not as the cause: its repr shows the headers of the request, and with them the key.
         return kind(f"{error.status} {error.message}")

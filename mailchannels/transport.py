@@ -22,6 +22,7 @@ from .connections import Body, Connections, Reply, Request, Secret
 from .errors import (
     APIError,
     ConnectError,
+    ConnectionStalled,
     NotFound,
     RateLimited,
     RequestError,
@@ -192,10 +193,10 @@ class Transport:
             with anyio.move_on_after(allowed):
                 deadline = monotonic() + allowed
                 return await self._attempts(request, deadline, on_attempt, repeatable=repeatable, patient=patient)
-        raise RequestTimeout(
-            f"{method} {path}: no answer within the timeout of {allowed:g} s",
-            maybe_applied=request.sent or request.in_doubt,
-        )
+        late = f"{method} {path}: no answer within the timeout of {allowed:g} s"
+        if request.sent and not request.answered:
+            raise ConnectionStalled(late)
+        raise RequestTimeout(late, maybe_applied=request.sent or request.in_doubt)
 
     async def _attempts(
         self,
@@ -214,8 +215,10 @@ class Transport:
             if on_attempt is not None:
                 on_attempt()
             sent = monotonic()
+            # A server that says nothing leaves time for another attempt, where there may be one.
+            longest_silence = (deadline - sent) / 2 if repeatable and attempt <= self.max_retries else None
             try:
-                reply = await self._connections.exchange(request)
+                reply = await self._connections.exchange(request, longest_silence)
             except ConnectError as error:
                 failure, repeat, leaves_doubt = error, error.retryable, False
             except RequestError as error:
@@ -244,7 +247,8 @@ class Transport:
         asked = failure.retry_after if isinstance(failure, APIError) else None
         if asked is not None and asked > LONGEST_RETRY_AFTER:
             return False
-        wait = asked or back_off(attempt)
+        # The silence of a server was pause enough.
+        wait = 0.0 if isinstance(failure, ConnectionStalled) else asked or back_off(attempt)
         if monotonic() + wait >= deadline or not self.budget.spend():
             return False
         await anyio.sleep(wait)

@@ -19,9 +19,9 @@ from mailchannels import (
     AsyncMailChannels,
     ConnectError,
     ConnectionLost,
+    ConnectionStalled,
     MailChannelsError,
     Outcome,
-    RequestTimeout,
     UnexpectedResponse,
 )
 
@@ -187,14 +187,35 @@ def test_every_method_repeats_a_lost_answer_unless_it_must_not(case: Case, waits
     assert len({request.partition(b"\r\n")[0] for request in server.requests}) == 1
 
 
-@pytest.mark.parametrize("call", [list_domains, provision, report])
-def test_a_server_that_says_nothing_is_given_up_at_the_deadline_and_may_have_acted(call: Call, way: Way) -> None:
+@pytest.mark.parametrize("call", [list_domains, provision])
+def test_a_call_that_is_met_with_silence_is_repeated_on_another_connection(call: Call, way: Way) -> None:
+    with RawServer(*[stall()] * way.users, answer({**EMPTY_PAGE, "domain": "a.example"})) as server:
+        outcomes = way.make(server.url, call, timeout=2.0, max_retries=way.users)
+
+    assert [outcome.error for outcome in outcomes] == [None] * way.users
+    assert len(server.requests) == 2 * way.users
+    assert server.connections >= way.users + 1
+
+
+@pytest.mark.parametrize("call", [list_domains, provision])
+def test_a_server_that_keeps_silent_is_given_up_by_the_deadline_and_may_have_acted(call: Call, way: Way) -> None:
     with RawServer(stall()) as server:
-        outcomes = way.make(server.url, call, timeout=SOON)
+        outcomes = way.make(server.url, call, timeout=1.0, max_retries=1)
+        server.wait_for_hang_ups(2 * way.users)
+
+    assert [type(outcome.error) for outcome in outcomes] == [ConnectionStalled] * way.users
+    assert all(getattr(outcome.error, "maybe_applied", None) is True for outcome in outcomes)
+    assert len(server.requests) == 2 * way.users
+
+
+def test_a_call_that_must_not_be_repeated_waits_for_its_answer_until_the_deadline(way: Way) -> None:
+    with RawServer(stall()) as server:
+        outcomes = way.make(server.url, report, timeout=SOON)
         server.wait_for_hang_ups(way.users)
 
-    assert [type(outcome.error) for outcome in outcomes] == [RequestTimeout] * way.users
+    assert [type(outcome.error) for outcome in outcomes] == [ConnectionStalled] * way.users
     assert all(getattr(outcome.error, "maybe_applied", None) is True for outcome in outcomes)
+    assert all("timeout of 0.2 s" in str(outcome.error) for outcome in outcomes)
     assert len(server.requests) == way.users
 
 
@@ -226,12 +247,12 @@ def test_an_idle_connection_that_the_server_has_closed_is_replaced_unnoticed(way
     assert waits == []
 
 
-@pytest.mark.parametrize("gone", [reset(), hang_up()], ids=["reset", "closed"])
+@pytest.mark.parametrize("gone", [reset(), hang_up(), stall()], ids=["reset", "closed", "silent"])
 def test_a_half_open_connection_costs_one_repeat_on_a_new_one(gone: Behaviour, way: Way, waits: list[float]) -> None:
-    """The server gives up the connection at the very moment at which the next request is under way."""
+    """The server gives up the connection, or forgets it, at the moment at which the next request is under way."""
     served = [answer(EMPTY_PAGE)] * way.users
     with RawServer(*served, *[gone] * way.users, answer(EMPTY_PAGE)) as server:
-        outcomes = way.make(server.url, list_domains, list_domains, max_retries=2 * way.users)
+        outcomes = way.make(server.url, list_domains, list_domains, timeout=2.0, max_retries=2 * way.users)
 
     assert [outcome.value.total for outcome in outcomes] == [0] * 2 * way.users
     assert len(server.requests) == 3 * way.users

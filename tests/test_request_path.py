@@ -805,7 +805,7 @@ async def test_no_log_record_shows_the_key(caplog: pytest.LogCaptureFixture, wai
             with pytest.raises(ConnectError):
                 await lost.domains.list()
 
-    assert len(server.requests) == 6
+    assert len(server.requests) >= 6
     assert any(record.name.startswith("httpcore") for record in caplog.records)
     assert not [record for record in caplog.records if KEY in f"{record.getMessage()} {record.__dict__}"]
 
