@@ -1,4 +1,4 @@
-"""How bytes reach the server: the only room that knows httpx.
+"""How bytes reach the server, by way of httpx.
 
 httpx's own pool searches all its connections on every request, which costs more than the request from some dozens of
 connections on. Here each connection is a transport of its own, and the idle ones lie in a list, the last used on top.
@@ -8,13 +8,11 @@ instead of adding to it. Nothing here knows of JSON, retries or the API.
 
 from __future__ import annotations
 
-import errno
 import os
 import ssl
-import zlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from functools import cache, lru_cache
+from functools import lru_cache
 from http import HTTPStatus
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
@@ -26,6 +24,8 @@ import httpx
 from attrs import define, field
 from httpx import AsyncBaseTransport
 
+from .bodies import Decoder, NoBodyError
+from .environment import certificates, no_certificates, proxy_for, unusable_proxy
 from .errors import (
     ConfigurationError,
     ConnectError,
@@ -46,11 +46,7 @@ CONNECT_TIMEOUT: Final = 10.0
 LONGEST_IDLE: Final = 60.0
 """Seconds that a connection lies unused before the next request that ends closes it."""
 
-MAX_BODY: Final = 64 * 2**20
-"""Bytes of a decoded answer; the largest answer of the API, 5,000 domains with settings, has about 3 MB."""
-
 _FIRST_ERROR: Final = 400
-_GZIP: Final = zlib.MAX_WBITS | 16
 _ONE_CONNECTION: Final = httpx.Limits(max_connections=1, max_keepalive_connections=1)
 
 
@@ -115,46 +111,6 @@ class _Content(httpx.AsyncByteStream):
         if not self._pieces:
             raise StopAsyncIteration
         return self._pieces.pop()
-
-
-class _NoBodyError(Exception):
-    pass
-
-
-class _Decoder:
-    """A body, decompressed no further than the cap: httpx would make gigabytes of it before anyone could ask."""
-
-    def __init__(self, encoding: str) -> None:
-        self._encoding = encoding or "identity"
-        self._gzip = zlib.decompressobj(wbits=_GZIP) if encoding in {"gzip", "x-gzip"} else None
-        self._pieces: list[bytes] = []
-        self._room = MAX_BODY
-
-    def take(self, piece: bytes) -> None:
-        if self._gzip is None:
-            if self._encoding != "identity":
-                raise _NoBodyError(f"the body is encoded as {self._encoding!r}, which was not asked for")
-            self._keep(piece)
-            return
-        while piece:
-            if self._gzip.eof:  # another member of the same file
-                self._gzip = zlib.decompressobj(wbits=_GZIP)
-            try:
-                self._keep(self._gzip.decompress(piece, self._room + 1))
-            except zlib.error:
-                raise _NoBodyError("the body cannot be decompressed") from None
-            piece = self._gzip.unused_data
-
-    def end(self) -> bytes:
-        if self._gzip is not None and not self._gzip.eof and self._pieces:
-            raise _NoBodyError("the body cannot be decompressed: it ends too early")
-        return b"".join(self._pieces)
-
-    def _keep(self, piece: bytes) -> None:
-        self._room -= len(piece)
-        if self._room < 0:
-            raise _NoBodyError(f"the body is larger than {MAX_BODY // 2**20} MB")
-        self._pieces.append(piece)
 
 
 class Connections:
@@ -304,13 +260,13 @@ class Connections:
             return response.content
         pieces = aiter(cast("AsyncIterable[bytes]", response.stream))
         try:
-            body = _Decoder(response.headers.get("content-encoding", "identity").lower())
+            body = Decoder(response.headers.get("content-encoding", "identity").lower())
             # No variable holds a piece: a traceback that shows variables must not show a login link.
             with suppress(StopAsyncIteration):
                 while True:
                     body.take(await anext(pieces))
             return body.end()
-        except _NoBodyError as error:
+        except NoBodyError as error:
             if isinstance(pieces, AsyncGenerator):
                 # Left half-way it is for the event loop to complain of: this makes the innermost one end them all.
                 with anyio.CancelScope() as scope:
@@ -352,7 +308,7 @@ class Connections:
         try:
             return httpx.AsyncHTTPTransport(
                 # Plain HTTP, which only reaches loopback, needs no certificates, and loading them is slow.
-                verify=certificates() if url.scheme == "https" else _no_certificates(),
+                verify=certificates() if url.scheme == "https" else no_certificates(),
                 limits=_ONE_CONNECTION,
                 proxy=proxy,
             )
@@ -370,68 +326,6 @@ def _process_of(transport: AsyncBaseTransport) -> int:
     """Name the process that a transport of a caller's was first used in: no other may share its sockets."""
     process: int = vars(transport).setdefault("_mailchannels_process", os.getpid())
     return process
-
-
-def certificates() -> ssl.SSLContext:
-    """Give the CA certificates that the environment names, or else those that httpx takes.
-
-    Raises:
-        ConfigurationError: They cannot be loaded.
-    """
-    named = [*map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR"))]
-    try:
-        _hold_directory(*named)
-        return _ssl_context(*named)
-    except OSError as error:  # ssl.SSLError is one
-        names = " or ".join(filter(None, named)) or "of the system"
-        raise ConfigurationError(
-            f"the CA certificates {names} cannot be loaded ({error.strerror or error}); $SSL_CERT_FILE names a file"
-            " in PEM format, $SSL_CERT_DIR a directory prepared by c_rehash"
-        ) from None
-
-
-def _hold_directory(file: str | None, directory: str | None) -> None:
-    """OpenSSL takes any path for a directory of certificates, and then trusts nobody."""
-    if not file and directory and not any(map(os.path.isdir, directory.split(os.pathsep))):
-        raise NotADirectoryError(errno.ENOTDIR, "no such directory")
-
-
-@cache
-def _ssl_context(*_: str | None) -> ssl.SSLContext:
-    """Load the certificates once for each setting of the environment, which httpx reads."""
-    return httpx.create_ssl_context()
-
-
-@cache
-def _no_certificates() -> ssl.SSLContext:
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-def proxy_for(scheme: str, host: str) -> httpx.Proxy | None:
-    """Give the proxy that the environment names for a server.
-
-    Raises:
-        ConfigurationError: It is none that can be used.
-    """
-    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415  # it brings half of the standard library along
-
-    proxies = getproxies()
-    proxy = proxies.get(scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(host):
-        return None
-    try:
-        return httpx.Proxy(proxy if "://" in proxy else f"http://{proxy}")
-    except (ValueError, httpx.InvalidURL) as error:
-        raise unusable_proxy(proxy.partition(":")[0], error) from None
-
-
-def unusable_proxy(scheme: str, error: Exception) -> ConfigurationError:
-    """Say so with neither the address nor httpx's words for it: both may hold the proxy's password."""
-    return ConfigurationError(
-        f"the proxy that the environment names cannot be used (scheme {scheme!r}): use an http or https proxy,"
-        " socks5 with the package socksio installed, or set NO_PROXY"
-        f" ({type(error).__name__})"
-    )
 
 
 def _connect_error(error: httpx.TransportError, base_url: str) -> ConnectError:

@@ -18,7 +18,8 @@ import anyio.lowlevel
 import httpx
 from attrs import define, field
 
-from .connections import LONGEST_IDLE, AsyncBaseTransport, certificates, proxy_for
+from .connections import LONGEST_IDLE, AsyncBaseTransport
+from .environment import certificates, proxy_for
 from .errors import ConfigurationError
 
 try:

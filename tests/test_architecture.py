@@ -47,8 +47,10 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "conversion": {"misfit", "models"},
     "wire": {"errors", "models", "misfit", "conversion"},
     "checks": {"errors", "models", "names"},
-    "connections": {"errors"},
-    "speed": {"errors", "connections"},
+    "bodies": set(),
+    "environment": {"errors"},
+    "connections": {"errors", "bodies", "environment"},
+    "speed": {"errors", "connections", "environment"},
     "pacing": {"errors"},
     "event_loop": {"errors"},
     "blocking": {"errors", "event_loop"},
@@ -79,7 +81,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "__main__": {"cli"},
 }  # fmt: skip
 ONLY_IN: Final = {
-    "httpx": {"connections.py", "speed.py"},
+    "httpx": {"connections.py", "environment.py", "speed.py"},
     "httpcore": set[str](),
     "aiohttp": {"speed.py"},
     "yarl": {"speed.py"},

@@ -157,7 +157,7 @@ def bomb(size: int) -> bytes:
 def test_a_body_above_the_cap_is_refused_in_bounded_memory(
     behaviour: Behaviour, way: Way, waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mailchannels.connections.MAX_BODY", 2 * 2**20)
+    monkeypatch.setattr("mailchannels.bodies.MAX_BODY", 2 * 2**20)
     tracemalloc.start()
     with RawServer(behaviour) as server:
         outcomes = way.make(server.url, list_domains)
@@ -203,7 +203,7 @@ def test_a_body_that_cannot_be_decompressed_is_unexpected(
 def test_an_error_whose_body_cannot_be_read_is_still_the_one_of_its_status(
     behaviour: Behaviour, way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mailchannels.connections.MAX_BODY", 2 * 2**20)
+    monkeypatch.setattr("mailchannels.bodies.MAX_BODY", 2 * 2**20)
     with RawServer(behaviour) as server:
         outcomes = way.make(server.url, list_domains)
 

@@ -116,7 +116,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 @pytest.fixture
 def small_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mailchannels.connections.MAX_BODY", 2**20)
+    monkeypatch.setattr("mailchannels.bodies.MAX_BODY", 2**20)
 
 
 def shown(outcome: Outcome) -> Iterator[str]:

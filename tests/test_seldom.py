@@ -89,7 +89,7 @@ class Unstoppable(httpx.AsyncByteStream):
 def test_a_body_above_the_cap_that_cannot_be_stopped_is_read_to_its_end(
     backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mailchannels.connections.MAX_BODY", 10_000)
+    monkeypatch.setattr("mailchannels.bodies.MAX_BODY", 10_000)
     body = Unstoppable()
 
     async def main() -> None:

@@ -6,7 +6,7 @@ A job prints nothing and knows no terminal; whoever starts it hands in a client,
 from typing import TYPE_CHECKING
 
 from .aio import AsyncBulkJob
-from .journal import JournalError
+from .database import JournalError
 from .plan import Plan, Quota
 from .summary import Problem, Summary
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 import anyio
 
 from ..errors import InvalidInput
-from .journal import OPEN, JournalError
+from .database import JournalError
+from .journal import OPEN
 from .rows import FILE
 
 if TYPE_CHECKING:

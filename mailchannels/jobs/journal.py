@@ -1,4 +1,4 @@
-"""The memory of a job in one SQLite file: what was sent, and what came of every row, whatever ends the process.
+"""The memory of a job: what was sent, and what came of every row, whatever ends the process.
 
 Before rows are sent, `promise` says how far; after their answers, `keep` says what came of each. A row that was
 promised and has no outcome was under way when the process ended. Rows are known by their positions in the input, a
@@ -10,26 +10,23 @@ It knows nothing of the network, and of the input only what its rows are called.
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
-import anyio
-import anyio.to_thread
 from attrs import define
 
-from ..errors import InvalidInput, MailChannelsError
+from ..errors import InvalidInput
 from ..models import Outcome
+from .database import JOURNAL, Database
 from .summary import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    import sqlite3
+    from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["NEW", "OPEN", "PROBLEM", "SUCCEEDED", "THERE", "Entry", "Journal", "JournalError", "Known"]
+    from .database import JournalError
 
-T = TypeVar("T")
+__all__ = ["NEW", "OPEN", "PROBLEM", "SUCCEEDED", "THERE", "Entry", "Journal", "Known"]
 
 OPEN: Final = 0
 """Nothing is known of the row."""
@@ -42,7 +39,6 @@ SUCCEEDED: Final = ord("s")
 PROBLEM: Final = ord("p")
 """It did not succeed; what came of it is kept in full."""
 
-_JOURNAL: Final = "--journal"
 _APPLICATION: Final = 0x4D434A4C
 _VERSION: Final = 1
 _BLOCK: Final = 1_000
@@ -65,10 +61,6 @@ _WHAT: Final = {
     "overwrite": "--overwrite",
     "output": "--output",
 }
-
-
-class JournalError(MailChannelsError):
-    """The journal could not be written, as on a full or read-only disk; nothing is sent without it."""
 
 
 @define
@@ -142,42 +134,16 @@ class Journal:
         self.digest: str | None = None
         self.output_size: int = 0
         self._path = path
-        self._one_at_a_time = anyio.CapacityLimiter(1)
-        self.failure: JournalError | None = None
-        _touch(path, is_new_allowed=is_new_allowed)
-        self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+        self._database = Database(
+            path, application=_APPLICATION, version=_VERSION, schema=_SCHEMA, is_new_allowed=is_new_allowed
+        )
         try:
-            self._open()
+            self._recall()
         except BaseException:
-            self._connection.close()
+            self._database.close()
             raise
-        self._known_until = self._execute("SELECT ifnull(max(number) + 1, 0) FROM block").fetchone()[0] * _BLOCK
 
-    def _open(self) -> None:
-        try:
-            self._execute("PRAGMA locking_mode = EXCLUSIVE")
-            application, tables = (
-                self._execute(query).fetchone()[0]
-                for query in ("PRAGMA application_id", "SELECT count(*) FROM sqlite_master")
-            )
-            if tables and application != _APPLICATION:
-                raise InvalidInput(_JOURNAL, f"{self._path!r} is a database of something else; give another path")
-            self._execute("PRAGMA journal_mode = WAL")
-            # Each commit reaches the disk itself before it returns: what was shown must survive a power cut.
-            self._execute("PRAGMA synchronous = FULL")
-            with self._transaction():  # also what takes hold of the file
-                if not tables:
-                    self._create()
-        except sqlite3.Error as error:
-            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
-                raise InvalidInput(
-                    _JOURNAL, f"{self._path!r} is in use by another process; two must not run one job"
-                ) from None
-            if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
-                raise InvalidInput(_JOURNAL, f"{self._path!r} is not a journal; give another path") from None
-            raise self._failed(error) from None
-        if self._execute("PRAGMA user_version").fetchone()[0] != _VERSION:
-            raise InvalidInput(_JOURNAL, f"{self._path!r} was written by another release of this package; use that one")
+    def _recall(self) -> None:
         row = self._execute("SELECT identity, columns, created, total FROM job").fetchone()
         if row is not None:
             self.identity, self.columns, self.created = json.loads(row[0]), json.loads(row[1]), row[2]
@@ -185,12 +151,7 @@ class Journal:
             self.promised, self.digest, self.output_size, self.kept = self._execute(
                 "SELECT promised, digest, output_size, kept FROM progress"
             ).fetchone()
-
-    def _create(self) -> None:
-        for statement in _SCHEMA.split(";"):
-            self._execute(statement)
-        self._execute(f"PRAGMA application_id = {_APPLICATION}")
-        self._execute(f"PRAGMA user_version = {_VERSION}")
+        self._known_until = self._execute("SELECT ifnull(max(number) + 1, 0) FROM block").fetchone()[0] * _BLOCK
 
     def belong(self, identity: Mapping[str, Any], columns: Sequence[str], total: int | None) -> None:
         """Take a new journal for a job, or hold that it is this job's.
@@ -206,20 +167,20 @@ class Journal:
         """
         if self.identity is None:
             self.identity, self.columns, self.total, self.created = dict(identity), [*columns], total, _now()
-            self._write(self._write_identity)
+            self._database.write(self._write_identity)
             return
         self.is_resumed = True
         for name, what in _WHAT.items():
             before, now = self.identity.get(name), identity.get(name)
             if before != now:
                 raise InvalidInput(
-                    _JOURNAL,
+                    JOURNAL,
                     f"{self._path!r} belongs to another job: {what} was {_shown(before)} and is now {_shown(now)};"
                     " give another path, or the arguments as they were",
                 )
         if self.identity.get("content") != identity.get("content"):
             raise InvalidInput(
-                _JOURNAL,
+                JOURNAL,
                 f"{self._path!r} belongs to FILE as it was, and it has changed since {self.created}; give it as it was,"
                 " or another journal",
             )
@@ -242,8 +203,8 @@ class Journal:
             JournalError: It cannot be written: do not send them.
         """
         if until > self.promised:
-            await self._in_thread(
-                lambda: self._write(
+            await self._database.in_thread(
+                lambda: self._database.write(
                     lambda: self._execute("UPDATE progress SET promised = ?, digest = ?", (until, digest))
                 )
             )
@@ -262,7 +223,7 @@ class Journal:
         Raises:
             JournalError: It cannot be written: of none of them it is known.
         """
-        await self._in_thread(lambda: self._write(lambda: self._keep(states, entries, output_size)))
+        await self._database.in_thread(lambda: self._database.write(lambda: self._keep(states, entries, output_size)))
 
     def _keep(self, states: Sequence[tuple[int, int]], entries: Sequence[Entry], output_size: int) -> None:
         blocks: dict[int, bytearray] = {}
@@ -279,7 +240,7 @@ class Journal:
             if block[place] == PROBLEM:
                 forgotten.append((position,))
             block[place] = state
-        many = self._connection.executemany
+        many = self._database.execute_many
         many("INSERT OR REPLACE INTO block VALUES (?, ?)", [(number, bytes(block)) for number, block in blocks.items()])
         many("DELETE FROM problem WHERE position = ?", forgotten)
         many(
@@ -298,7 +259,7 @@ class Journal:
         """
         if first >= self._known_until:
             return Known(bytes(count), {})
-        return await self._in_thread(lambda: self._known(first, count))
+        return await self._database.in_thread(lambda: self._known(first, count))
 
     def _known(self, first: int, count: int) -> Known:
         number, place = divmod(first, _BLOCK)
@@ -326,14 +287,14 @@ class Journal:
         Raises:
             JournalError: It cannot be written.
         """
-        await self._in_thread(
-            lambda: self._write(lambda: self._execute("UPDATE problem SET again = 1 WHERE code = ?", (code,)))
+        await self._database.in_thread(
+            lambda: self._database.write(lambda: self._execute("UPDATE problem SET again = 1 WHERE code = ?", (code,)))
         )
 
     def counts(self) -> dict[int, int]:
         """Count the rows of each state, those of no outcome left out."""
         counts = dict.fromkeys((NEW, THERE, SUCCEEDED, PROBLEM), 0)
-        for (states,) in self._connection.execute("SELECT states FROM block"):
+        for (states,) in self._execute("SELECT states FROM block"):
             for state in counts:
                 counts[state] += states.count(state)
         return counts
@@ -341,7 +302,7 @@ class Journal:
     def settled_before(self, position: int) -> int:
         """Count the rows before a position that have an outcome."""
         settled = 0
-        for number, states in self._connection.execute("SELECT number, states FROM block"):
+        for number, states in self._execute("SELECT number, states FROM block"):
             first = number * _BLOCK
             settled += sum(map(bool, states[: max(0, position - first)]))
         return settled
@@ -363,56 +324,20 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the file, and leave it alone on the disk where that can be written."""
-        self._connection.close()
+        self._database.close()
 
     @property
     def has_content(self) -> bool:
         """Whether it knows the input as a whole, which then need not be recognised row by row."""
         return self.identity is not None and self.identity.get("content") is not None
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        # Not abandoned where the caller is cancelled: a commit is over, or it was not begun.
-        try:
-            return await anyio.to_thread.run_sync(work, limiter=self._one_at_a_time)
-        except sqlite3.Error as error:
-            self.failure = self._failed(error)
-            raise self.failure from None
-
-    def _write(self, work: Callable[[], object]) -> None:
-        if self.failure is not None:
-            raise self.failure
-        try:
-            with self._transaction():
-                work()
-        except sqlite3.Error as error:
-            # After one loss nothing more is written: a later outcome must not stand without an earlier one.
-            self.failure = self._failed(error)
-            raise self.failure from None
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._execute("BEGIN IMMEDIATE")
-        with self._connection:  # which commits, or rolls back
-            yield
+    @property
+    def failure(self) -> JournalError | None:
+        """Why nothing is kept any more; None as long as all was."""
+        return self._database.failure
 
     def _execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
-        return self._connection.execute(statement, values)
-
-    def _failed(self, error: sqlite3.Error) -> JournalError:
-        return JournalError(
-            f"{_JOURNAL}: {self._path!r} could not be written: {error}; make room for it, or give back the right to"
-            " write, and run the same command again"
-        )
-
-
-def _touch(path: str, *, is_new_allowed: bool) -> None:
-    """Make the file for its owner alone, as it holds rows of the input; say why where it cannot be used."""
-    try:
-        os.close(os.open(path, os.O_RDWR | (os.O_CREAT if is_new_allowed else 0), 0o600))
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise InvalidInput(_JOURNAL, f"cannot use {path!r}: {error.strerror}") from None
-    except OSError as error:
-        raise JournalError(f"{_JOURNAL}: cannot write {path!r}: {error.strerror or error}") from None
+        return self._database.execute(statement, values)
 
 
 def _values(entry: Entry) -> tuple[object, ...]:

@@ -14,7 +14,8 @@ import anyio.to_thread
 from attrs import define, evolve, field
 
 from ..models import Outcome
-from .journal import NEW, PROBLEM, SUCCEEDED, THERE, Entry, JournalError
+from .database import JournalError
+from .journal import NEW, PROBLEM, SUCCEEDED, THERE, Entry
 from .summary import Problem
 
 if TYPE_CHECKING:

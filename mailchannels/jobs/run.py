@@ -17,8 +17,9 @@ import anyio
 from ..errors import APIError, ConfigurationError, InvalidInput, MailChannelsError
 from ..models import BulkLoginLinkItem, BulkProvisionItem, BulkResult, Outcome
 from ..models.bulk import BulkItem
+from .database import JournalError
 from .feed import Feed
-from .journal import NEW, SUCCEEDED, THERE, JournalError
+from .journal import NEW, SUCCEEDED, THERE
 from .ledger import Account, Ledger, Settled
 from .summary import SETTINGS_NOT_APPLIED, Problem, Summary, shown
 

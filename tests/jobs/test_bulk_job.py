@@ -295,7 +295,7 @@ async def test_a_journal_that_is_no_longer_written_to_stops_the_job(
 
     def belong(self: journal.Journal, *arguments: Any) -> None:
         opened(self, *arguments)
-        self._connection.execute("PRAGMA max_page_count = 1")
+        self._execute("PRAGMA max_page_count = 1")
 
     monkeypatch.setattr(journal.Journal, "belong", belong)
     given = [f"bad..{number}.example" for number in range(5_000)] + names(5_000)
