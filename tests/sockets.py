@@ -236,6 +236,17 @@ def stall() -> Behaviour:
     return behave
 
 
+def falling_silent() -> Behaviour:
+    """Promise a hundred bytes, send ten, and say nothing until the other side hangs up."""
+    silence = stall()
+
+    def behave(server: RawServer, connection: socket.socket) -> bool:
+        connection.sendall(_head(200, {"Content-Length": "100"}) + b'{"domains"')
+        return silence(server, connection)
+
+    return behave
+
+
 def drip() -> Behaviour:
     """Send a body one byte at a time, which keeps every timeout that counts from read to read from running out."""
 

@@ -13,7 +13,17 @@ import pytest
 from conditions import Call, Way, bulk_provision, list_domains, provision, report
 from contract import each_case
 from contract.case import KEY
-from sockets import EMPTY_PAGE, RawServer, answer, hang_up, refusing_url, reset, stall, truncated
+from sockets import (
+    EMPTY_PAGE,
+    RawServer,
+    answer,
+    falling_silent,
+    hang_up,
+    refusing_url,
+    reset,
+    stall,
+    truncated,
+)
 
 from mailchannels import (
     AsyncMailChannels,
@@ -195,6 +205,14 @@ def test_a_call_that_is_met_with_silence_is_repeated_on_another_connection(call:
     assert [outcome.error for outcome in outcomes] == [None] * way.users
     assert len(server.requests) == 2 * way.users
     assert server.connections >= way.users + 1
+
+
+def test_an_answer_that_falls_silent_halfway_is_asked_for_again(way: Way) -> None:
+    with RawServer(*[falling_silent()] * way.users, answer(EMPTY_PAGE)) as server:
+        outcomes = way.make(server.url, list_domains, timeout=2.0, max_retries=way.users)
+
+    assert [outcome.error for outcome in outcomes] == [None] * way.users
+    assert len(server.requests) == 2 * way.users
 
 
 @pytest.mark.parametrize("call", [list_domains, provision])
