@@ -20,7 +20,6 @@ from .errors import InvalidInput, error_for_status
 from .models import BulkLoginLinkItem, BulkProvisionItem, Domain, DownstreamAddress, Outcome
 from .models.bulk import BulkItem
 from .names import canonical_name, canonical_or_folded
-from .pacing import back_off
 from .repeats import Entry, Verdict
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def results(
         concurrency=concurrency,
         max_retries=transport.max_retries,
         may_retry=transport.budget.spend,
-        back_off=back_off,
+        pause=transport.pause,
     )
     return stream.results(inputs)
 

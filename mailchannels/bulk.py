@@ -8,7 +8,7 @@ whoever reads the results holds them back. What a batch is made of and how its a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
@@ -95,14 +95,14 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
         concurrency: int,
         max_retries: int,
         may_retry: Callable[[], bool],
-        back_off: Callable[[int], float],
+        pause: Callable[[int], Awaitable[None]],
     ) -> None:
         self._operation = operation
         self._window = anyio.Semaphore(concurrency)
         self._concurrency = concurrency
         self._max_retries = max_retries
         self._may_retry = may_retry
-        self._back_off = back_off
+        self._pause = pause
         self.stopped_by: MailChannelsError | None = None
         self._halving = anyio.Lock()
         self._settled: list[ItemT] = []
@@ -197,7 +197,7 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
             except (BadRequest, PayloadTooLarge, UnprocessableEntity) as error:
                 return bare(error)
             if group:
-                await anyio.sleep(self._back_off(attempt))
+                await self._pause(attempt)
                 attempt += 1
         return None
 

@@ -102,7 +102,8 @@ def _list_hook(kind: Any, converter: cattrs.BaseConverter) -> Callable[[Json, An
             return []
         if type(value) is not list:
             raise TypeError
-        return [structure(item, member) for item in value]
+        # What is read later, if at all, stays what it is.
+        return value if member is Any else [structure(item, member) for item in value]
 
     return hook
 

@@ -251,14 +251,21 @@ class Transport:
         wait = 0.0 if isinstance(failure, ConnectionStalled) else asked or back_off(attempt)
         if monotonic() + wait >= deadline or not self.budget.spend():
             return False
-        await anyio.sleep(wait)
-        self.statistics.seconds_backed_off += wait
+        await self._sleep(wait)
         try:
             await self._wait_turn(deadline - monotonic())
         except RequestTimeout:
             return False
         self.statistics.retries += 1
         return True
+
+    async def pause(self, attempt: int) -> None:
+        """Wait before a part of a bulk call is tried for another time."""
+        await self._sleep(back_off(attempt))
+
+    async def _sleep(self, seconds: float) -> None:
+        await anyio.sleep(seconds)
+        self.statistics.seconds_backed_off += seconds
 
     async def _wait_turn(self, patience: float | None) -> None:
         if self.pacer is not None:

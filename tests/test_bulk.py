@@ -597,6 +597,17 @@ async def test_repeats_of_a_whole_request_count_as_attempts_too() -> None:
 
 
 @pytest.mark.asyncio
+async def test_the_pause_before_items_are_sent_again_counts_as_backed_off(api: Api, waits: list[float]) -> None:
+    api.say = failing({"d1.example": 500})
+
+    async with client_for(max_retries=2) as client:
+        await client.domains.bulk_provision(names(2), subscription_handle="demo")
+
+    assert waits == [0.5, 1.0]
+    assert client.statistics.seconds_backed_off == sum(waits)
+
+
+@pytest.mark.asyncio
 async def test_without_a_retry_budget_no_item_is_sent_again(api: Api, without_waits: None) -> None:
     api.say = failing({"d1.example": 500})
 
@@ -854,7 +865,11 @@ def stream(
     operation: Operation[str, str, Item], *, concurrency: int = 2, max_retries: int = 2
 ) -> Stream[str, str, Item]:
     return Stream(
-        operation, concurrency=concurrency, max_retries=max_retries, may_retry=lambda: True, back_off=lambda _: 0
+        operation,
+        concurrency=concurrency,
+        max_retries=max_retries,
+        may_retry=lambda: True,
+        pause=lambda _: anyio.lowlevel.checkpoint(),
     )
 
 

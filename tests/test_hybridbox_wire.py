@@ -211,7 +211,6 @@ CLASSES: Final[dict[int, type[APIError]]] = {
 def api(environment: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch) -> Iterator[respx.Route]:
     """Answers whatever is sent; every test says with what. Repeats are sent without a pause."""
     monkeypatch.setattr("mailchannels.transport.back_off", lambda _: 0.0)
-    monkeypatch.setattr("mailchannels.hybridbox.creation.back_off", lambda _: 0.0)
     with respx.mock(assert_all_called=False) as router:
         yield router.route()
 

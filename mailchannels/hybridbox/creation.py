@@ -11,7 +11,6 @@ from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import anyio
 from attrs import define, evolve
 
 from .. import checks, wire
@@ -26,7 +25,6 @@ from ..errors import (
 )
 from ..models.bulk import Outcome
 from ..names import canonical_or_folded
-from ..pacing import back_off
 from ..repeats import Entry, Lately, Verdict
 from .models import BulkMailboxItem, Mailbox, MailboxPage, NewMailbox
 
@@ -105,7 +103,7 @@ class Creation(Operation[NewMailbox, NewMailbox, BulkMailboxItem]):
             left = [entry for entry in left if entry.key not in found]
             if not left or attempt > self.transport.max_retries or not self.transport.budget.spend():
                 break
-            await anyio.sleep(back_off(attempt))
+            await self.transport.pause(attempt)
         # Not even the list says that a creation whose answer was lost will not be carried out yet.
         rest = UNMENTIONED if lost is None else evolve(verdict_on_all(lost), outcome=Outcome.UNKNOWN)
         return {entry.key: (entry.subject, found.get(entry.key, rest)) for entry in entries}

@@ -191,18 +191,19 @@ class Feed(Generic[T]):
             # Without the journal nobody knows which rows are settled.
             self._is_left = self._is_left or not self._unsorted
 
-    def _left(self, rows: list[Row[T]], known: Known) -> Iterator[Row[T]]:
+    def _left(self, rows: list[Row[T]], known: Known) -> list[Row[T]]:
         """Leave out what was settled in earlier runs."""
         if rows and rows[0].position >= self._earlier and not any(known.states):
-            yield from rows
-            return
+            return rows
+        left = []
         for row, state in zip(rows, known.states, strict=True):
             if state == OPEN:
                 row.in_doubt = row.position < self._earlier
-                yield row
+                left.append(row)
             elif row.position in known.again:
                 row.attempts, row.in_doubt = known.again[row.position]
-                yield row
+                left.append(row)
+        return left
 
     async def _sort_out(self) -> None:
         """Of what was read, feed what is still to be sent; the rest is settled."""
