@@ -138,13 +138,8 @@ class Database:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         self.execute("BEGIN IMMEDIATE")
-        try:
+        with self._connection:  # which commits, or rolls back
             yield
-            self.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self.execute("ROLLBACK")
-            raise
 
     def _failed(self, error: sqlite3.Error) -> JournalError:
         return JournalError(

@@ -10,6 +10,7 @@ It knows nothing of the network, and of the input only what its rows are called.
 from __future__ import annotations
 
 import json
+import sqlite3
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +22,6 @@ from .database import JOURNAL, Database
 from .summary import Problem
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator, Mapping, Sequence
 
     from .database import JournalError
@@ -139,9 +139,9 @@ class Journal:
         )
         try:
             self._recall()
-        except BaseException:
+        except (sqlite3.Error, ValueError) as error:
             self._database.close()
-            raise
+            raise InvalidInput(JOURNAL, f"{path!r} is damaged ({error}); give another path") from None
 
     def _recall(self) -> None:
         row = self._execute("SELECT identity, columns, created, total FROM job").fetchone()

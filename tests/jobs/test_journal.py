@@ -51,6 +51,25 @@ def test_a_journal_that_is_damaged_says_so(tmp_path: Path) -> None:
         Journal(str(path))
 
 
+@pytest.mark.parametrize(
+    "damage", ["DROP TABLE progress", "INSERT INTO job VALUES ('{', '[]', '', NULL)"], ids=["table", "JSON"]
+)
+def test_a_journal_that_has_lost_what_it_knew_is_refused_and_left_alone(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "j"
+    with closing(Journal(str(path))) as journal:
+        journal.belong({"kind": "provisioning"}, ["domain"], 1)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("DELETE FROM job" if damage.startswith("INSERT") else "SELECT 1")
+        database.execute(damage)
+        database.commit()
+    before = path.read_bytes()
+
+    with pytest.raises(InvalidInput, match=r"--journal: '.*' is damaged \(.*\); give another path"):
+        Journal(str(path))
+
+    assert path.read_bytes() == before
+
+
 def test_a_path_that_cannot_be_opened_for_writing_says_why(tmp_path: Path) -> None:
     path = tmp_path / "j"
     path.symlink_to(path)
