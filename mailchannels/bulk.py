@@ -50,7 +50,7 @@ MOST_REPEATS: Final = 10_000
 
 LOST_AT_A_GATEWAY: Final = frozenset({502, 504})
 
-_FAILED: Final = Outcome.FAILED  # looking a member of an enum up takes ten times as long, a thousand times a request
+_FAILED: Final = Outcome.FAILED  # looked up in its enum it takes much longer, on Python 3.11 ten times as long
 
 
 class Operation(ABC, Generic[InputT, SubjectT, ItemT]):

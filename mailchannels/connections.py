@@ -210,11 +210,12 @@ class Connections:
     async def _exchange(
         self, transport: AsyncBaseTransport, request: Request, longest_silence: float | None, *, connected: bool
     ) -> Reply:
-        async def observe(event: str, _: dict[str, Any]) -> None:
+        async def observe(event: str, info: dict[str, Any]) -> None:
             if event == "connection.connect_tcp.started":
                 request.sent = False
             elif event.endswith("send_request_headers.started"):
-                request.sent = True
+                # A proxy is first asked for a tunnel, and the server hears nothing of that.
+                request.sent = info["request"].method != b"CONNECT"
 
         # Unless the transport says that it is still connecting, the request must be taken for sent.
         request.sent = True
@@ -237,12 +238,14 @@ class Connections:
             raise UnexpectedResponse(
                 "the body cannot be decompressed", status=0, method=request.method, path=request.path
             ) from error
-        except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
-            raise ConnectionStalled(f"{request.method} {request.path}: the server said nothing for too long") from error
         except (httpx.TransportError, httpx.StreamError, OSError) as error:  # OSError: of a transport that was given
+            if isinstance(error, httpx.TransportError) and not request.sent:  # a proxy that made no tunnel
+                raise _connect_error(error, self.base_url) from error
+            here = f"{request.method} {request.path}"
+            if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
+                raise ConnectionStalled(f"{here}: the server said nothing for too long") from error
             raise ConnectionLost(
-                f"{request.method} {request.path}: the connection broke before the answer was complete"
-                f" ({type(error).__name__}: {error})"
+                f"{here}: the connection broke before the answer was complete ({_said(error)})"
             ) from error
         return Reply(response.status_code, {name.lower(): value for name, value in response.headers.items()}, body)
 
@@ -342,4 +345,8 @@ def _connect_error(error: httpx.TransportError, base_url: str) -> ConnectError:
                 retryable=False,
             )
         cause = cause.__cause__ or cause.__context__
-    return ConnectError(f"no connection to {base_url} ({type(error).__name__}: {error})")
+    return ConnectError(f"no connection to {base_url} ({_said(error)})")
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -129,7 +129,7 @@ class ConnectionLost(RequestError):
 class ConnectionStalled(ConnectionLost, RequestTimeout):
     """The request was sent, and the server said nothing for too long: a lost answer and a late one in one.
 
-    Too long is the whole of `timeout`, or half of what is left of it where the request may be repeated.
+    Too long is all that is left of `timeout`; the first time, where the request can be repeated, two thirds of it.
     """
 
 

@@ -193,9 +193,14 @@ class RetryBudget:
     def __init__(self) -> None:
         self._left = self.CAPACITY
 
+    @property
+    def is_left(self) -> bool:
+        """Whether a retry may be made."""
+        return self._left >= 1
+
     def spend(self) -> bool:
         """Take one retry out, or say that there is none left."""
-        if self._left < 1:
+        if not self.is_left:
             return False
         self._left -= 1
         return True

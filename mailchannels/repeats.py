@@ -52,7 +52,10 @@ class Entry(Generic[SubjectT]):
 
 
 Past: TypeAlias = tuple[int, int, Verdict]
-"""What is remembered of an entry: its index, its content's hash, and what came of it."""
+"""What is remembered of an entry: its index, its content's hash, and what came of it.
+
+One small object for each name, which the garbage collector visits, costs less than looking names up in several arrays.
+"""
 
 
 class Lately:

@@ -43,7 +43,8 @@ _TURNS_UNTIL_CLOSED: Final = 2
 class AiohttpTransport(AsyncBaseTransport):
     """Sends the requests of a client through aiohttp; pass it as `transport`, one to each client.
 
-    It opens nothing before the first request, and the client closes it. How many connections there are is the client's
+    It opens nothing before the first request, and the client closes it. A server that takes a request in too slowly is
+    waited for until the timeout, without another attempt. How many connections there are is the client's
     `max_connections`; certificates and proxies come from the environment, as without it.
 
     Raises:

@@ -43,6 +43,8 @@ REPEATED_STATUSES: Final = frozenset({429, 500, 502, 503, 504})
 REFUSED_UNREAD: Final = frozenset({429, 503})
 """Statuses that say the request was turned away: not even a call that must not be repeated has taken effect."""
 LONGEST_RETRY_AFTER: Final = 60.0
+SHARE_OF_SILENCE: Final = 2 / 3
+"""Of the time that is left, how much a server may let pass without a byte before it is asked again, once a call."""
 EXCERPT: Final = 2_048
 SHORTEST_SECRET: Final = 8
 """Characters from which a key is one: masking `key` itself would only mangle what the API says."""
@@ -208,6 +210,7 @@ class Transport:
         patient: bool,
     ) -> Answer:
         attempt = 0
+        has_stalled = False
         while True:
             attempt += 1
             failure: RequestError | APIError
@@ -215,8 +218,9 @@ class Transport:
             if on_attempt is not None:
                 on_attempt()
             sent = monotonic()
-            # A server that says nothing leaves time for another attempt, where there may be one.
-            longest_silence = (deadline - sent) / 2 if repeatable and attempt <= self.max_retries else None
+            # A server that says nothing must leave time for another attempt, once, where there can be one.
+            may_repeat = repeatable and not has_stalled and attempt <= self.max_retries and self.budget.is_left
+            longest_silence = (deadline - sent) * SHARE_OF_SILENCE if may_repeat else None
             try:
                 reply = await self._connections.exchange(request, longest_silence)
             except ConnectError as error:
@@ -239,21 +243,24 @@ class Transport:
             endures = patient and self.max_retries > 0 and isinstance(failure, RateLimited)
             if not repeat or not (endures or attempt <= self.max_retries):
                 raise failure
-            if not await self._wait(failure, attempt, deadline):
+            has_stalled = has_stalled or isinstance(failure, ConnectionStalled)
+            # Another attempt takes about as long, unless all of that was silence.
+            needed = 0.0 if isinstance(failure, ConnectionStalled) else monotonic() - sent
+            if not await self._wait(failure, attempt, deadline - needed):
                 raise failure
 
-    async def _wait(self, failure: RequestError | APIError, attempt: int, deadline: float) -> bool:
+    async def _wait(self, failure: RequestError | APIError, attempt: int, latest: float) -> bool:
         """Wait before the next attempt, or say at once that it would come too late or too often."""
         asked = failure.retry_after if isinstance(failure, APIError) else None
         if asked is not None and asked > LONGEST_RETRY_AFTER:
             return False
         # The silence of a server was pause enough.
         wait = 0.0 if isinstance(failure, ConnectionStalled) else asked or back_off(attempt)
-        if monotonic() + wait >= deadline or not self.budget.spend():
+        if monotonic() + wait >= latest or not self.budget.spend():
             return False
         await self._sleep(wait)
         try:
-            await self._wait_turn(deadline - monotonic())
+            await self._wait_turn(latest - monotonic())
         except RequestTimeout:
             return False
         self.statistics.retries += 1

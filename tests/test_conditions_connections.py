@@ -215,6 +215,20 @@ def test_an_answer_that_falls_silent_halfway_is_asked_for_again(way: Way) -> Non
     assert len(server.requests) == 2 * way.users
 
 
+def test_a_server_that_takes_its_time_within_two_thirds_of_the_timeout_is_asked_once(way: Way) -> None:
+    in_time = answer(EMPTY_PAGE)
+
+    def slow(server: RawServer, connection: socket.socket) -> bool:
+        server.stopped.wait(1.0)
+        return in_time(server, connection)
+
+    with RawServer(slow) as server:
+        outcomes = way.make(server.url, list_domains, timeout=2.0)
+
+    assert [outcome.value.total for outcome in outcomes] == [0] * way.users
+    assert len(server.requests) == way.users
+
+
 @pytest.mark.parametrize("call", [list_domains, provision])
 def test_a_server_that_keeps_silent_is_given_up_by_the_deadline_and_may_have_acted(call: Call, way: Way) -> None:
     with RawServer(stall()) as server:

@@ -242,7 +242,7 @@ async def test_no_log_record_shows_the_key(caplog: pytest.LogCaptureFixture, wai
             with pytest.raises(RequestTimeout):
                 await client.domains.list(timeout=SOON)
 
-    assert len(server.requests) >= 4
+    assert len(server.requests) == 5  # silence is met with one repeat
     assert not [record for record in caplog.records if KEY in f"{record.getMessage()} {record.__dict__}"]
 
 

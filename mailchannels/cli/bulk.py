@@ -90,7 +90,7 @@ def login_links(
     Whoever has a link is logged in as the domain's administrator.
     The domains must be there; with --simulator they are provisioned first.
     """
-    if bulk.simulator and (file == "-" or Path(file).is_fifo()) and not bulk.dry_run:
+    if bulk.simulator and not bulk.dry_run and (file == "-" or (Path(file).exists() and not Path(file).is_file())):
         raise InvalidInput("--simulator", _CANNOT_FILL)
     if bulk.dry_run:
         with LinkFile(output):  # refused where a run would be, and gone again at once

@@ -100,12 +100,15 @@ def state_text(state: JobState) -> Iterator[str]:
         ("not sent", state.not_sent, ""),
         ("in flight", state.in_flight, "may have been sent when the job ended"),
         ("left", state.left, "not come to yet"),
+        ("sent again", state.again, "among all these, when the same command takes the job up"),
     ]
     for label, count, detail in counts:
         if count or label == "succeeded":
             yield f"  {label:<20} {count:>12,}" + (f"  ({detail})" if detail and count else "")
-    if state.in_flight or state.left or state.unknown or state.not_sent:
+    if state.in_flight or state.left or state.again:
         yield "the job is not done: the same command with this journal takes it up"
+    elif state.total is None:
+        yield "how many rows the input has is not known: if any are left, the same command with this journal goes on"
 
 
 def _by_code(failed: Mapping[int | str | None, int]) -> dict[str, int]:

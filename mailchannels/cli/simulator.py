@@ -34,7 +34,12 @@ def simulator(
         str,
         Parameter(
             metavar="SPEC",
-            help="What goes wrong, and how often, such as 'drop-after:every=3;status=503:for=10'; default: nothing.",
+            help="What goes wrong, and how often; default: nothing. One fault or several, separated by semicolons:"
+            " KIND:OPTION=VALUE,... The kinds: drop-before (reset, nothing applied), drop-after (applied, then reset),"
+            " truncate, drip, stall (applied, no answer), garbage=text|html|types|utf8, status=CODE (nothing applied),"
+            " redirect=URL, drop-idle. The options: method=, path= (part of it), every=N, first=N, for=SECONDS,"
+            " probability=P, seed=N; interval=SECONDS for drip, after=SECONDS for drop-idle."
+            " Such as 'drop-after:every=3;status=503:for=10'.",
         ),
     ] = "",
 ) -> int:

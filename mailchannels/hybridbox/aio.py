@@ -29,7 +29,7 @@ class AsyncHybridBox(AsyncClient):
             for loopback only.
         timeout: Seconds for one request with its retries, their back-off and the reading of the body; 30 by default.
             The wait for a turn comes before and is not counted.
-            A server that says nothing for half of what is left of them is asked again, where that is safe.
+            A server that says nothing for two thirds of what is left of them is asked once more, where that is safe.
         queue_timeout: Seconds a call may wait for its turn; None, the default, waits as long as it takes, 0 fails at
             once. The requests of a bulk call, which queue behind one another, always wait.
         max_connections: Connections, and so requests under way, at most; 100 by default.

@@ -1,6 +1,6 @@
-"""One SQLite file, held for this process alone, whose every commit reaches the disk before it returns.
+"""The file under a journal: SQLite, held for this process alone, whose every commit reaches the disk before it returns.
 
-Nothing here knows what it is for.
+Nothing here knows what a row of a table means.
 """
 
 from __future__ import annotations

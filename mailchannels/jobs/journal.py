@@ -139,9 +139,11 @@ class Journal:
         )
         try:
             self._recall()
-        except (sqlite3.Error, ValueError) as error:
+        except (sqlite3.Error, TypeError, ValueError) as error:
             self._database.close()
-            raise InvalidInput(JOURNAL, f"{path!r} is damaged ({error}); give another path") from None
+            raise InvalidInput(
+                JOURNAL, f"{path!r} cannot be understood ({error}); put back a copy that can, or give another path"
+            ) from None
 
     def _recall(self) -> None:
         row = self._execute("SELECT identity, columns, created, total FROM job").fetchone()
@@ -298,6 +300,11 @@ class Journal:
             for state in counts:
                 counts[state] += states.count(state)
         return counts
+
+    def count_again(self) -> int:
+        """Count the rows that did not succeed and are sent again when the job is resumed."""
+        count: int = self._execute("SELECT count(*) FROM problem WHERE again").fetchone()[0]
+        return count
 
     def settled_before(self, position: int) -> int:
         """Count the rows before a position that have an outcome."""

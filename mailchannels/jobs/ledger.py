@@ -31,7 +31,7 @@ __all__ = ["Account", "Ledger", "Settled"]
 
 @define
 class Account:
-    """What came of one row that there is something to tell of.
+    """What came of one row, in full.
 
     Attributes:
         row: The row.

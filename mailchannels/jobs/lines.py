@@ -6,18 +6,17 @@ Nothing here knows what is written in them.
 from __future__ import annotations
 
 from collections import deque
-from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 __all__ = ["BLANKS", "Lines", "undecodable"]
 
 BLANKS: Final = " ,\t\r\n"
 """A line of nothing else is skipped, commas included: spreadsheets write them for empty rows."""
 
-_BLOCK: Final = 1_000
+_BLOCK: Final = 65_536  # characters, or one line
 
 
 class Lines:
@@ -28,9 +27,9 @@ class Lines:
         is_stream: Whether the next may keep its reader waiting, so that none is looked at before it is needed.
     """
 
-    def __init__(self, lines: Iterable[str], *, is_stream: bool) -> None:
+    def __init__(self, lines: IO[str], *, is_stream: bool) -> None:
         self.is_stream: bool = is_stream
-        self._lines = iter(lines)
+        self._lines = lines
         self._again: deque[str] = deque()
         self._taken: list[str] = []
         self._number = 0
@@ -49,7 +48,7 @@ class Lines:
         self._taken.clear()
 
     def plain(self) -> list[str] | None:
-        """Take up to 1,000 lines of a file without quotes, so that none continues on the next; None at its end.
+        """Take some thousand lines of a file without quotes, so that none continues on the next; None at its end.
 
         None of them are taken where one is otherwise, or no text: then they are to be gone through singly, as those of
         a stream are.
@@ -57,7 +56,7 @@ class Lines:
         self.start()
         if self.is_stream:
             return None
-        block = list(islice(self._lines, _BLOCK))
+        block = self._lines.readlines(_BLOCK)
         together = "".join(block)
         if '"' in together or undecodable(together):
             self._again.extend(block)

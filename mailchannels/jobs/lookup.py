@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import anyio
 
 from ..batches import is_applied
 from ..checks import outgoing
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from .rows import Row
 
 __all__ = ["applied", "canonical", "find"]
+
+_TOGETHER: Final = 100  # names of which the address of one listing has room for, mostly
 
 
 def canonical(name: str) -> str:
@@ -77,7 +82,7 @@ async def applied(domains: AsyncDomains, rows: list[Row[Domain]]) -> list[Row[Do
         rows: Rows that an earlier run may have applied.
 
     Returns:
-        Those that need not be sent again; none of them where the listing fails.
+        Those that need not be sent again; none of those whose listing fails.
 
     Example:
         >>> done = await applied(client.domains, rows)
@@ -87,11 +92,18 @@ async def applied(domains: AsyncDomains, rows: list[Row[Domain]]) -> list[Row[Do
     asked = {row.position: domain for row in rows if (domain := _with_settings(row)) is not None}
     if not asked:
         return []
-    try:
-        listed = domains.iter_list(domains=list({domain.domain for domain in asked.values()}))
-        found = {canonical_or_folded(domain.domain): domain async for domain in listed}
-    except MailChannelsError:
-        return []  # sent again, they are judged by the API
+    names = sorted({domain.domain for domain in asked.values()})
+    found: dict[str, Domain] = {}
+
+    async def look_up(some: list[str]) -> None:
+        # Those that cannot be listed are sent again, and judged by the API.
+        with suppress(MailChannelsError):
+            async for domain in domains.iter_list(domains=some):
+                found[canonical_or_folded(domain.domain)] = domain
+
+    async with anyio.create_task_group() as tasks:
+        for first in range(0, len(names), _TOGETHER):
+            tasks.start_soon(look_up, names[first : first + _TOGETHER])
     return [
         row
         for row in rows

@@ -1,12 +1,13 @@
 """Lines of text to rows of a job: CSV with or without a header, or JSON Lines.
 
 What is wrong with one row is that row's own error and costs no other row. Nothing here opens files, and no more is in
-memory than the row being read.
+memory than the row being read, or some thousand short ones.
 """
 
 from __future__ import annotations
 
 import csv
+from itertools import count
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from attrs import define
@@ -110,9 +111,7 @@ class JsonLines(Generic[T]):
             error = InvalidInput("line", "is not UTF-8")
         else:
             try:
-                value, document = self._kind.from_line(text)
-                unknown = unknown_keys(document, self._kind.keys)
-                hold_keys(unknown, self._kind.keys)
+                value, unknown = _from_line(self._kind, text)
             except InvalidInput as refusal:
                 error = refusal
             else:
@@ -168,8 +167,9 @@ class Table(Generic[T]):
         except csv.Error:
             self._lines.give_back()
             return
-        for number, record in enumerate(records, self._lines.first_number):
-            row = self._row(number, record)
+        numbers = count(self._lines.first_number)
+        for number, record, text in zip(numbers, records, block, strict=False):
+            row = self._row(number, record, text)
             if row is not None:
                 yield row
 
@@ -192,11 +192,11 @@ class Table(Generic[T]):
                 reason = "is not UTF-8" if undecodable(lines.text) else "has a quoted cell that is not UTF-8"
                 yield self._unreadable(lines.first_number, lines.text, reason)
                 continue
-            row = self._row(lines.first_number, record)
+            row = self._row(lines.first_number, record, lines.text)
             if row is not None:
                 yield row
 
-    def _row(self, number: int, record: list[str]) -> Row[T] | None:
+    def _row(self, number: int, record: list[str], text: str) -> Row[T] | None:
         """Make a row of a record; None where nothing stands in it."""
         values = [cell.strip() for cell in record]
         if not any(values):
@@ -204,12 +204,15 @@ class Table(Generic[T]):
         missing = self._width - len(values)
         if missing < 0 and any(values[self._width :]):
             reason = f"has {len(record)} cells and the header has {self._width}"
-            return self._unreadable(number, ",".join(record), reason, values)
+            return self._unreadable(number, text, reason, values)
         values += [""] * missing
         name = values[self._place]
         given = (self._row_names, values)
         try:
-            value = self._kind.from_cells({known: values[place] for known, place in self._places.items()})
+            if name.startswith("{"):  # a line of JSON that a report has whole, mended
+                value, _ = _from_line(self._kind, name)
+            else:
+                value = self._kind.from_cells({known: values[place] for known, place in self._places.items()})
         except InvalidInput as error:
             return Row(number, name, error=error, record=given)
         return Row(number, name, value, record=given)
@@ -262,6 +265,14 @@ class Table(Generic[T]):
         elif self._kind.is_row(first):
             return f"its first line starts with {first!r}, a row already; write a header before it"
         return f"its first line has {', '.join(map(repr, names))}; give it {self._kind.header}"
+
+
+def _from_line(kind: Kind[T], text: str) -> tuple[T, set[str]]:
+    """Read a line of JSON, and name its keys that mean nothing."""
+    value, document = kind.from_line(text)
+    unknown = unknown_keys(document, kind.keys)
+    hold_keys(unknown, kind.keys)
+    return value, unknown
 
 
 def _without_trailing_blanks(names: list[str]) -> list[str]:

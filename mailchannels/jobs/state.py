@@ -34,6 +34,7 @@ class JobState:
         invalid: Rows that were refused before any request.
         unknown: Rows whose answer was lost.
         not_sent: Rows that were not sent, as the job ended before.
+        again: Rows among all these that the same command sends again.
         in_flight: Rows that may have been sent and have no outcome: the job was killed, and resuming it settles them.
         left: Rows that no run has come to; None where nobody knows how many rows there are.
     """
@@ -50,6 +51,7 @@ class JobState:
     invalid: int
     unknown: int
     not_sent: int
+    again: int
     in_flight: int
     left: int | None
 
@@ -93,6 +95,7 @@ def job_state(journal: Journal) -> JobState:
         invalid=outcomes["invalid"],
         unknown=outcomes[Outcome.UNKNOWN],
         not_sent=outcomes[Outcome.NOT_SENT],
+        again=journal.count_again(),
         in_flight=in_flight,
         left=None if journal.total is None else max(0, journal.total - settled - in_flight),
     )

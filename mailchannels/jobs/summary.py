@@ -153,9 +153,9 @@ class Summary:
     seconds_backed_off: float = 0.0
     slowed_to: float | None = None
     slowest: float | None = None
-    _kinds: Counter[tuple[str, int | str | None, str]] = field(factory=Counter, init=False)
-    _started: float = field(factory=time.monotonic, init=False)
-    _finished: float | None = field(default=None, init=False)
+    _kinds: Counter[tuple[str, int | str | None, str]] = field(factory=Counter, init=False, repr=False)
+    _started: float = field(factory=time.monotonic, init=False, repr=False)
+    _finished: float | None = field(default=None, init=False, repr=False)
 
     def add(self, problem: Problem) -> None:
         """Count a row that did not simply succeed."""

@@ -89,7 +89,8 @@ class ProvisionedDomain(Domain):
     """A domain as the API stored it.
 
     Attributes:
-        created: False where the domain existed before: its settings then changed only with `overwrite`.
+        created: False where the domain existed before: its settings then changed only with `overwrite`. It may also be
+            an earlier attempt of the same call that created it, whose answer was lost.
     """
 
     created: bool = field(kw_only=True)

@@ -2,11 +2,13 @@
 
 import csv
 import json
+import os
 import random
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -405,6 +407,34 @@ def test_what_a_journal_shows_of_a_job_that_is_not_done_says_how_to_take_it_up(
     run = mailchannels("jobs", "show", "job.journal")
 
     assert run.out.splitlines()[-1] == "the job is not done: the same command with this journal takes it up"
+
+
+def test_a_journal_shows_that_what_a_quota_refused_is_sent_again(
+    tmp_path: Path, simulator: Simulator, mailchannels: Cli
+) -> None:
+    simulator.state.set_domain_limit("demo", 0)
+    write(tmp_path, ["a.example"])
+    mailchannels(*JOB)
+
+    run = mailchannels("jobs", "show", "job.journal")
+
+    assert "failed                          1  (1 with 403)" in run.out
+    assert "sent again                      1" in run.out
+    assert run.out.splitlines()[-1] == "the job is not done: the same command with this journal takes it up"
+
+
+def test_a_journal_of_a_stream_does_not_pretend_to_know_that_it_was_read_to_its_end(
+    tmp_path: Path, simulator: Simulator, mailchannels: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_text("domain\na.example\n"))
+    writer.start()
+    mailchannels("domains", "provision", "pipe", "--subscription", "demo", "--journal", "job.journal")
+    writer.join()
+
+    run = mailchannels("jobs", "show", "job.journal")
+
+    assert run.out.splitlines()[-1].startswith("how many rows the input has is not known")
 
 
 def test_a_summary_says_what_it_cost(tmp_path: Path, simulator: Simulator, mailchannels: Cli) -> None:

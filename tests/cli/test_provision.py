@@ -215,6 +215,24 @@ def test_the_report_of_json_lines_is_csv_that_goes_through_unchanged(
     }
 
 
+def test_a_line_of_json_that_a_report_has_whole_goes_through_once_it_is_mended(
+    simulator: Simulator, provision: Cli, mailchannels: Cli, tmp_path: Path
+) -> None:
+    line = '{"domain": "a.example", "abuse_policy": "flag"}\n'
+    first = provision(line, "--errors", "errors.csv", name="domains.jsonl")
+    reported = (tmp_path / "errors.csv").read_text()
+    mended = reported.replace('""abuse_policy"": ""flag""', '""settings"": {""abusePolicy"": ""flag""}')
+    (tmp_path / "mended.csv").write_text(mended)
+
+    again = mailchannels("domains", "provision", "mended.csv", "--subscription", "demo")
+    unmended = mailchannels("domains", "provision", "errors.csv", "--subscription", "demo")
+
+    assert mended != reported
+    assert (first.code, again.code, unmended.code) == (1, 0, 1)
+    assert json.loads(mailchannels("domains", "get", "a.example").out)["settings"] == {"abusePolicy": "flag"}
+    assert "abuse_policy: is not read under this name; write settings.abusePolicy" in unmended.out + unmended.err
+
+
 def test_another_customers_domain_fails_with_its_code(simulator: Simulator, provision: Cli) -> None:
     simulator.state.add_customer("other", keys=["other-key"], subscriptions=["other"])
     with pytest.MonkeyPatch.context() as environment:

@@ -64,7 +64,10 @@ def test_a_journal_that_has_lost_what_it_knew_is_refused_and_left_alone(tmp_path
         database.commit()
     before = path.read_bytes()
 
-    with pytest.raises(InvalidInput, match=r"--journal: '.*' is damaged \(.*\); give another path"):
+    with pytest.raises(
+        InvalidInput,
+        match=r"--journal: '.*' cannot be understood \(.*\); put back a copy that can, or give another path",
+    ):
         Journal(str(path))
 
     assert path.read_bytes() == before

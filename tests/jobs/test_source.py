@@ -400,7 +400,7 @@ def test_a_file_has_the_rows_that_a_stream_of_the_same_lines_has(tmp_path: Path,
     if not pipe.exists():
         os.mkfifo(pipe)
     # Rows of a file are read in blocks, those of a stream one by one.
-    with mock.patch.object(lines, "_BLOCK", 3), open_source(str(path), DOMAINS) as source:
+    with mock.patch.object(lines, "_BLOCK", 40), open_source(str(path), DOMAINS) as source:
         of_file = told(source)
     writer = threading.Thread(target=lambda: pipe.write_bytes(path.read_bytes()))
     writer.start()
