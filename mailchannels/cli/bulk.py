@@ -135,6 +135,6 @@ def _do(file: str, bulk: DomainBulk, access: Access, **options: Any) -> int:
 async def _fill(client: AsyncMailChannels, file: str) -> None:
     """Provision the domains of a file on a simulator, which starts empty."""
     with open_source(file, DOMAINS) as source:
-        names = (row.value.domain for row in source if row.value is not None)
+        names = (DOMAINS.name(row.value) for row in source if row.value is not None)
         async for _ in client.domains.iter_bulk_provision(names, subscription_handle="demo"):
             pass

@@ -94,7 +94,7 @@ class AsyncBulkJob:
         self._journal = None if journal is None else os.fspath(journal)
         self._errors = None if errors is None else os.fspath(errors)
         self._on_progress = on_progress or _ignore
-        self._source: Source[Domain] | None = None
+        self._source: Source[Domain | str] | None = None
         self._is_used = False
 
     async def __aenter__(self) -> Self:
@@ -197,11 +197,11 @@ class AsyncBulkJob:
             if self._output is not None:
                 resumed_at = None if journal is None or not journal.is_resumed else journal.output_size
                 links = files.enter_context(LinkFile(self._output, resumed_at=resumed_at))
-                linking = Run[Domain, BulkLoginLinkItem](
+                linking = Run[Domain | str, BulkLoginLinkItem](
                     self._client, source, self._on_progress, journal=journal, errors=errors, links=links
                 )
                 return await linking.go(self._create_login_links)
-            provisioning = Run[Domain, BulkProvisionItem](
+            provisioning = Run[Domain | str, BulkProvisionItem](
                 self._client,
                 source,
                 self._on_progress,
@@ -223,19 +223,19 @@ class AsyncBulkJob:
         if self._source is not None:
             self._source.close()
 
-    def _used(self) -> Source[Domain]:
+    def _used(self) -> Source[Domain | str]:
         if self._source is None or self._is_used:
             raise ConfigurationError("a job is opened, by `with`, and reads its input once; make another one")
         self._is_used = True
         return self._source
 
-    def _error_file(self, source: Source[Domain], files: ExitStack) -> ErrorFile | None:
+    def _error_file(self, source: Source[Domain | str], files: ExitStack) -> ErrorFile | None:
         if self._errors is None:
             return None
         others = {"FILE": source.file, "--output": self._output, "--journal": self._journal}
         return files.enter_context(ErrorFile(self._errors, source.columns, others))
 
-    async def _open_journal(self, path: str, source: Source[Domain], files: ExitStack) -> Journal:
+    async def _open_journal(self, path: str, source: Source[Domain | str], files: ExitStack) -> Journal:
         for called, other in {"FILE": source.file, "--output": self._output}.items():
             if other is not None and is_same_file(path, other):
                 raise InvalidInput("--journal", f"{path!r} is {called} itself; give another path")
@@ -245,7 +245,7 @@ class AsyncBulkJob:
         journal.belong(self._identity(source, content), source.columns, source.total)
         return journal
 
-    def _identity(self, source: Source[Domain], content: str | None) -> dict[str, Any]:
+    def _identity(self, source: Source[Domain | str], content: str | None) -> dict[str, Any]:
         return {
             "kind": "provisioning" if self._output is None else "login links",
             "source": "a file" if content is not None else "standard input" if source.file == "-" else "a program",
@@ -258,7 +258,7 @@ class AsyncBulkJob:
             "output": self._output if self._output in {None, "-"} else os.path.realpath(self._output),
         }
 
-    def _provision(self, domains: AsyncIterator[Domain]) -> AsyncIterator[BulkProvisionResult]:
+    def _provision(self, domains: AsyncIterator[Domain | str]) -> AsyncIterator[BulkProvisionResult]:
         assert self._subscription_handle is not None  # noqa: S101  # as __init__ held
         return self._domains.iter_bulk_provision(
             domains,
@@ -268,10 +268,10 @@ class AsyncBulkJob:
             concurrency=self._concurrency,
         )
 
-    def _create_login_links(self, domains: AsyncIterator[Domain]) -> AsyncIterator[BulkLoginLinkResult]:
+    def _create_login_links(self, domains: AsyncIterator[Domain | str]) -> AsyncIterator[BulkLoginLinkResult]:
         async def names() -> AsyncIterator[str]:
             async for domain in domains:
-                yield domain.domain
+                yield DOMAINS.name(domain)
 
         return self._domains.iter_bulk_create_login_links(names(), concurrency=self._concurrency)
 

@@ -84,8 +84,6 @@ def domain_from_cells(cells: Mapping[str, str]) -> Domain:
         >>> domain_from_cells({"domain": "example.com", "admins": "a@example.com; b@example.com"}).admins
         ['a@example.com', 'b@example.com']
     """
-    if len(cells) == 1:
-        return Domain(cells["domain"])
     settings = DomainSettings(
         abuse_policy=cast("AbusePolicy | None", cells.get("abuse_policy") or None),
         abuse_policy_override=_boolean("abuse_policy_override", cells.get("abuse_policy_override", "")),
@@ -211,8 +209,10 @@ def record_to_cell(record: DownstreamAddress) -> str:
     return f"{record.priority} {record.weight} {record.port} {record.target}"
 
 
-def line_to_cells(line: str, domain: Domain | None) -> dict[str, str]:
+def line_to_cells(line: str, domain: Domain | str | None) -> dict[str, str]:
     """Give a line of JSON as cells that read back as the same domain, or the line itself where none do."""
+    if isinstance(domain, str):
+        domain = Domain(domain)
     if domain is not None:
         cells = domain_to_cells(domain)
         stripped = {name: cell.strip() for name, cell in cells.items()}

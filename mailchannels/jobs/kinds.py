@@ -37,6 +37,7 @@ class Kind(Generic[T]):
         from_line: Reads a row from a line of JSON, and gives the object that it was read from.
         to_cells: Writes a line of JSON, with what was read from it if anything was, as cells.
         name: Gives a row's name.
+        from_name: Makes one of a name alone; None where there is more to a row.
         is_row: Whether the first line of a table is a row already, as there is no header.
         may_be_sent_again: Whether a row whose answer was lost may simply be sent again.
     """
@@ -50,6 +51,7 @@ class Kind(Generic[T]):
     from_line: Callable[[str], tuple[T, dict[str, Any]]]
     to_cells: Callable[[str, T | None], dict[str, str]]
     name: Callable[[T], str]
+    from_name: Callable[[str], T] | None = None
     is_row: Callable[[str], bool] = _never
     may_be_sent_again: bool = True
 
@@ -61,7 +63,7 @@ def _is_domain(text: str) -> bool:
         return False
 
 
-DOMAINS: Final[Kind[Domain]] = Kind(
+DOMAINS: Final[Kind[Domain | str]] = Kind(
     plural="domains",
     columns=COLUMNS,
     keys=KEYS,
@@ -70,7 +72,8 @@ DOMAINS: Final[Kind[Domain]] = Kind(
     from_cells=domain_from_cells,
     from_line=lambda line: model_from_line(line, Domain, "domain"),
     to_cells=line_to_cells,
-    name=lambda domain: domain.domain,
+    name=lambda domain: domain if isinstance(domain, str) else domain.domain,
+    from_name=str,
     is_row=_is_domain,
 )
-"""Rows that are domains."""
+"""Rows that are domains, or nothing but their names."""

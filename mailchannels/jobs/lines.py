@@ -6,30 +6,32 @@ Nothing here knows what is written in them.
 from __future__ import annotations
 
 from collections import deque
+from io import StringIO
 from typing import IO, TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["BLANKS", "Lines", "undecodable"]
+__all__ = ["BLANKS", "Lines", "lines_of", "undecodable"]
 
 BLANKS: Final = " ,\t\r\n"
 """A line of nothing else is skipped, commas included: spreadsheets write them for empty rows."""
 
-_BLOCK: Final = 65_536  # characters, or one line
+_BLOCK: Final = 65_536  # characters, and what is left of the last line
 
 
 class Lines:
     """Physical lines, numbered; those taken since the last `start` can be given back.
 
     Args:
-        lines: Where they come from.
+        text: Where they come from.
         is_stream: Whether the next may keep its reader waiting, so that none is looked at before it is needed.
     """
 
-    def __init__(self, lines: IO[str], *, is_stream: bool) -> None:
+    def __init__(self, text: IO[str], *, is_stream: bool) -> None:
         self.is_stream: bool = is_stream
-        self._lines = lines
+        self._text = text
+        self._ahead = ""
         self._again: deque[str] = deque()
         self._taken: list[str] = []
         self._number = 0
@@ -38,7 +40,9 @@ class Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._again.popleft() if self._again else next(self._lines)
+        if self._ahead and not self._again:
+            self.split()
+        line = self._again.popleft() if self._again else next(self._text)
         self._taken.append(line)
         self._number += 1
         return line
@@ -47,23 +51,34 @@ class Lines:
         """Begin a new record with the next line."""
         self._taken.clear()
 
-    def plain(self) -> list[str] | None:
-        """Take some thousand lines of a file without quotes, so that none continues on the next; None at its end.
+    @property
+    def is_ahead(self) -> bool:
+        """Whether there is text that was read and not taken."""
+        return bool(self._ahead or self._again)
 
-        None of them are taken where one is otherwise, or no text: then they are to be gone through singly, as those of
-        a stream are.
-        """
+    def read_ahead(self) -> None:
+        """Read the next block of a file, which may take as long as the disk takes; nothing at its end."""
+        self._ahead += self._text.read(_BLOCK)
+        if self._ahead:
+            self._ahead += self._text.readline()
+
+    def block(self) -> str:
+        """Look at the next block of a file, whole lines of it; nothing at its end."""
+        if not self._ahead:
+            self.read_ahead()
+        return self._ahead
+
+    def take_block(self, lines: int) -> int:
+        """Take the block that was looked at, which has so many lines, and give the number of the first."""
         self.start()
-        if self.is_stream:
-            return None
-        block = self._lines.readlines(_BLOCK)
-        together = "".join(block)
-        if '"' in together or undecodable(together):
-            self._again.extend(block)
-            return []
-        self._taken = block
-        self._number += len(block)
-        return block or None
+        self._ahead = ""
+        self._number += lines
+        return self._number - lines + 1
+
+    def split(self) -> None:
+        """Have the block that was looked at gone through line by line."""
+        self._again.extend(lines_of(self._ahead))
+        self._ahead = ""
 
     @property
     def pending(self) -> bool:
@@ -84,10 +99,6 @@ class Lines:
         """Give back every line of the record but its first."""
         self._give_back(1)
 
-    def give_back(self) -> None:
-        """Give back every line of the record."""
-        self._give_back(0)
-
     def peek(self) -> str | None:
         """Skip blank lines and show the next one, which stays; None at the end."""
         for line in self:
@@ -100,6 +111,11 @@ class Lines:
         self._again.extendleft(reversed(self._taken[first:]))
         self._number -= len(self._taken) - first
         del self._taken[first:]
+
+
+def lines_of(text: str) -> list[str]:
+    """Take text apart where a file would be: `str.splitlines` knows more ends of lines."""
+    return StringIO(text, newline="").readlines()
 
 
 def undecodable(text: str) -> bool:

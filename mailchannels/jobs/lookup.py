@@ -72,7 +72,7 @@ async def find(client: AsyncMailChannels, names: Sequence[str]) -> tuple[list[Do
     )
 
 
-async def applied(domains: AsyncDomains, rows: list[Row[Domain]]) -> list[Row[Domain]]:
+async def applied(domains: AsyncDomains, rows: list[Row[Domain | str]]) -> list[Row[Domain | str]]:
     """Find the rows with settings whose domains are there just as they say, by reading them back.
 
     A row that is nothing but a name is left alone: to provision it again changes nothing.
@@ -113,9 +113,9 @@ async def applied(domains: AsyncDomains, rows: list[Row[Domain]]) -> list[Row[Do
     ]
 
 
-def _with_settings(row: Row[Domain]) -> Domain | None:
+def _with_settings(row: Row[Domain | str]) -> Domain | None:
     try:
-        domain = None if row.value is None else outgoing(row.value)
+        domain = outgoing(row.value) if isinstance(row.value, Domain) else None
     except InvalidInput:
         return None
     if domain is None or domain == Domain(domain.domain, subscription_handle=domain.subscription_handle):

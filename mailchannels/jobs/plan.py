@@ -15,6 +15,7 @@ from .. import wire
 from ..checks import outgoing, text
 from ..errors import InvalidInput, MailChannelsError
 from ..models import Outcome
+from .kinds import DOMAINS
 from .summary import Problem, Summary
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def _is_of_domains(feature: str) -> bool:
     return bool(words & {"domain", "domains"}) and not words & {"alias", "aliases"}
 
 
-def checked_domain(subscription_handle: str | None) -> Callable[[Domain], tuple[str, bytes]]:
+def checked_domain(subscription_handle: str | None) -> Callable[[Domain | str], tuple[str, bytes]]:
     """Give the check of a domain, for `plan`.
 
     Args:
@@ -198,8 +199,8 @@ def checked_domain(subscription_handle: str | None) -> Callable[[Domain], tuple[
     if subscription_handle is not None:
         text("subscription_handle", subscription_handle)
 
-    def check(given: Domain) -> tuple[str, bytes]:
-        domain = outgoing(given.domain if subscription_handle is None else given)
+    def check(given: Domain | str) -> tuple[str, bytes]:
+        domain = outgoing(DOMAINS.name(given) if subscription_handle is None else given)
         if domain.subscription_handle not in {None, subscription_handle}:
             raise InvalidInput(
                 "subscription_handle",

@@ -7,13 +7,15 @@ memory than the row being read, or some thousand short ones.
 from __future__ import annotations
 
 import csv
-from itertools import count
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+import re
+from functools import partial
+from itertools import count, repeat
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from attrs import define
 
 from ..errors import InvalidInput
-from .lines import Lines, undecodable
+from .lines import Lines, lines_of, undecodable
 from .spelling import hold_keys, meant, unknown_keys
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ FILE: Final = "FILE"
 """What an input is called where all of it is refused."""
 
 _LOGIN_LINK: Final = "login_link"
+
+# Without a comma or the brace of a line of JSON there is nothing to take apart.
+_is_one_word_a_line: Final = re.compile(r"(?:[^\s,{]++(?:\r\n?+|\n|\Z))*+").fullmatch
 
 
 @define
@@ -53,11 +58,10 @@ class Row(Generic[T]):
     line: int
     name: str
     value: T | None = None
+    _to_cells: Callable[[Any, T | None], dict[str, str]] | None = None
+    _given: str | list[str] = ""
     error: InvalidInput | None = None
-    _cells: dict[str, str] | Callable[[str, T | None], dict[str, str]] | None = None
-    _text: str = ""
     surplus: Sequence[str] = ()
-    _record: tuple[list[str], list[str]] | None = None  # names and values: nearly nobody asks for cells
     position: int = 0
     attempts: int = 0
     in_doubt: bool = False
@@ -65,17 +69,15 @@ class Row(Generic[T]):
     @property
     def content(self) -> str:
         """What the row says, to tell it from another."""
-        if self._record is not None:
-            return repr(self._record[1])
-        return self._text or repr((self.name, self.value, self.surplus))
+        if isinstance(self._given, list):
+            return repr(self._given)
+        return self._given or repr((self.name, self.value, self.surplus))
 
     @property
     def cells(self) -> dict[str, str]:
         """The row as it was given, by column, without the columns of a report."""
-        if self._record is not None:
-            return dict(zip(*self._record, strict=False))  # a report's columns have no names here
-        # A line of JSON is taken apart only where somebody asks, which is where its row fails.
-        return self._cells(self._text, self.value) if callable(self._cells) else self._cells or {}
+        # Made where somebody asks, which is where the row fails.
+        return {} if self._to_cells is None else self._to_cells(self._given, self.value)
 
 
 class JsonLines(Generic[T]):
@@ -117,10 +119,10 @@ class JsonLines(Generic[T]):
             else:
                 if unknown:
                     self.ignored.extend(sorted(unknown.difference(self.ignored)))
-                return Row(number, self._kind.name(value), value, cells=self._kind.to_cells, text=text)
+                return Row(number, self._kind.name(value), value, self._kind.to_cells, text)
         # The line is reported whole, which must not report a login link.
         shown = f"line {number}" if "loginLink" in text else text.strip()
-        return Row(number, shown, error=error, cells=self._kind.to_cells, text=shown)
+        return Row(number, shown, None, self._kind.to_cells, shown, error)
 
 
 class Table(Generic[T]):
@@ -147,7 +149,9 @@ class Table(Generic[T]):
         self._named = next(name for name, known in self._known.items() if known == kind.required[0])
         self._places = {self._known[name]: place for place, name in enumerate(names) if name in self._known}
         self._place = self._places[kind.required[0]]
-        self._row_names = names
+        # What such a row says is its name: nearly all of a million rows are of this kind.
+        self._from_name = kind.from_name if len(self._places) == 1 else None
+        self._to_cells = partial(_by_column, names)
         self.known: Sequence[str] = kind.columns
         self.columns: list[str] = [name for name in names if name.lower() != _LOGIN_LINK]
         self.ignored: list[str] = [name for name in self.columns if name not in self._known]
@@ -156,19 +160,28 @@ class Table(Generic[T]):
 
     def __iter__(self) -> Iterator[Row[T]]:
         yield from self._singly()
-        while (block := self._lines.plain()) is not None:
+        while not self._lines.is_stream and (block := self._lines.block()):
             yield from self._together(block)
             yield from self._singly()
 
-    def _together(self, block: list[str]) -> Iterator[Row[T]]:
-        """Read lines of which each is a record, in half the time; where one is none, they go back."""
-        try:
-            records = list(csv.reader(block, strict=True, skipinitialspace=True))
-        except csv.Error:
-            self._lines.give_back()
+    def _together(self, block: str) -> Iterator[Row[T]]:
+        """Read lines of which each is a record, in half the time; where one is none, they are gone through singly."""
+        lines = self._lines
+        if '"' in block or undecodable(block):
+            lines.split()
             return
-        numbers = count(self._lines.first_number)
-        for number, record, text in zip(numbers, records, block, strict=False):
+        if self._from_name is not None and self._width == 1 and _is_one_word_a_line(block):
+            names = block.split()
+            numbers = count(lines.take_block(len(names)))
+            yield from map(Row, numbers, names, map(self._from_name, names), repeat(self._to_cells), names)
+            return
+        texts = lines_of(block)
+        try:
+            records = list(csv.reader(texts, strict=True, skipinitialspace=True))
+        except csv.Error:
+            lines.split()
+            return
+        for number, text, record in zip(count(lines.take_block(len(texts))), texts, records, strict=False):
             row = self._row(number, record, text)
             if row is not None:
                 yield row
@@ -207,27 +220,28 @@ class Table(Generic[T]):
             return self._unreadable(number, text, reason, values)
         values += [""] * missing
         name = values[self._place]
-        given = (self._row_names, values)
         try:
             if name.startswith("{"):  # a line of JSON that a report has whole, mended
                 value, _ = _from_line(self._kind, name)
+            elif self._from_name is not None:
+                value = self._from_name(name)
             else:
                 value = self._kind.from_cells({known: values[place] for known, place in self._places.items()})
         except InvalidInput as error:
-            return Row(number, name, error=error, record=given)
-        return Row(number, name, value, record=given)
+            return Row(number, name, None, self._to_cells, values, error)
+        return Row(number, name, value, self._to_cells, values)
 
     def _unreadable(self, number: int, text: str, reason: str, values: list[str] | None = None) -> Row[T]:
         error = InvalidInput("line", reason)
         if self._secret:
             shown = f"line {number}"
-            return Row(number, shown, error=error, cells={self._named: shown})
+            return Row(number, shown, None, lambda *_: {self._named: shown}, error=error)
         text = text.strip()
         surplus = [text] if values is None else values[self._width :]
         if values is None:
             values = [cell.strip() for cell in text.split(",")]
-        cells = dict(zip(self._row_names, values, strict=False))
-        return Row(number, cells.get(self._named) or text, error=error, cells=cells, surplus=surplus)
+        cells = self._to_cells(values, None)
+        return Row(number, cells.get(self._named) or text, None, lambda *_: cells, error=error, surplus=surplus)
 
     def _header(self) -> list[str] | None:
         """Read the header; None, and nothing read, where the first line is a row already."""
@@ -273,6 +287,11 @@ def _from_line(kind: Kind[T], text: str) -> tuple[T, set[str]]:
     unknown = unknown_keys(document, kind.keys)
     hold_keys(unknown, kind.keys)
     return value, unknown
+
+
+def _by_column(names: list[str], given: str | list[str], _: object) -> dict[str, str]:
+    values = [given] if isinstance(given, str) else given
+    return dict(zip(names, values, strict=False))  # a report's columns have no names here
 
 
 def _without_trailing_blanks(names: list[str]) -> list[str]:

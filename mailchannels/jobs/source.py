@@ -85,7 +85,7 @@ class Given:
     """
 
     file: str | None = None
-    kind: Kind[Domain] = DOMAINS
+    kind: Kind[Domain | str] = DOMAINS
 
     def __init__(self, given: AnyIterable[Domain | str]) -> None:
         self.columns: list[str] = [*DOMAINS.columns]
@@ -99,11 +99,11 @@ class Given:
             aiter(given) if isinstance(given, AsyncIterable) else _async(iter(given))
         )
 
-    async def take(self, count: int) -> list[Row[Domain]]:
+    async def take(self, count: int) -> list[Row[Domain | str]]:
         """Read up to so many rows; what the iterable raises comes after the rows before it."""
         if self._failure is not None:
             raise self._failure
-        rows: list[Row[Domain]] = []
+        rows: list[Row[Domain | str]] = []
         try:
             while len(rows) < count:
                 given = await anext(self._items)
@@ -130,20 +130,27 @@ async def _async(items: Iterator[Domain | str]) -> AsyncIterator[Domain | str]:
         yield item
 
 
-def _given_row(line: int, given: Domain | str) -> Row[Domain]:
+def _given_row(line: int, given: Domain | str) -> Row[Domain | str]:
     if isinstance(given, Domain):
-        return Row(line, given.domain, given, cells=DOMAINS.to_cells)
+        return Row(line, given.domain, given, DOMAINS.to_cells)
     if isinstance(given, str):
-        return Row(line, given, Domain(given), cells=DOMAINS.to_cells)
+        return Row(line, given, given, DOMAINS.to_cells)
     error = InvalidInput("source", f"has a {type(given).__name__} at line {line}; give Domain objects or names")
-    return Row(line, repr(given), error=error, cells={"domain": repr(given)})
+    return Row(line, repr(given), None, lambda *_: {"domain": repr(given)}, error=error)
 
 
 class SourceFile(Generic[T]):
     """The rows of a file or of standard input; see `Source` for the attributes."""
 
     def __init__(
-        self, file: str, kind: Kind[T], stream: IO[str], reader: Table[T] | JsonLines[T], *, total: int | None
+        self,
+        file: str,
+        kind: Kind[T],
+        stream: IO[str],
+        lines: Lines,
+        reader: Table[T] | JsonLines[T],
+        *,
+        total: int | None,
     ) -> None:
         self.file: str | None = file
         self.kind: Kind[T] = kind
@@ -153,6 +160,7 @@ class SourceFile(Generic[T]):
         self._rows: Iterator[Row[T]] | None = None
         self._is_at_end = False
         self._stream = stream
+        self._lines = lines
         self._reader = reader
 
     @property
@@ -170,9 +178,14 @@ class SourceFile(Generic[T]):
         self._is_at_end = True
 
     async def take(self, count: int) -> list[Row[T]]:
-        """Read up to so many rows, in a thread that keeps no process alive."""
+        """Read up to so many rows; whatever may take its time is done in a thread that keeps no process alive."""
         rows = self._rows = self._rows or iter(self)
-        return await in_daemon_thread(lambda: list(islice(rows, count)))
+        if self.is_stream:
+            return await in_daemon_thread(lambda: list(islice(rows, count)))
+        # Only the text comes from a thread: rows are best made where they are used, on the same core.
+        if not self._lines.is_ahead:
+            await in_daemon_thread(self._lines.read_ahead)
+        return list(islice(rows, count))
 
     def fingerprint(self) -> str | None:
         """Tell the content from any other; None where it cannot be read twice."""
@@ -259,7 +272,7 @@ def _source(
     reader = JsonLines(lines, kind, ignored) if json_lines else Table(lines, kind)
     if reader.header_rows and lines.peek() is None:
         raise InvalidInput(FILE, f"{shown} has a header and no rows")
-    return SourceFile(file, kind, stream, reader, total=None if total is None else total - reader.header_rows)
+    return SourceFile(file, kind, stream, lines, reader, total=None if total is None else total - reader.header_rows)
 
 
 def _text(file: str | int) -> IO[str]:

@@ -260,20 +260,20 @@ async def test_an_error_of_the_progress_display_ends_a_job_whose_answers_keep_co
         if summary.succeeded:
             raise Broken
 
-    async def at_once(values: AsyncIterator[Domain]) -> AsyncGenerator[BulkProvisionResult, None]:
-        given = [domain async for domain in values]
-        for index, domain in enumerate(given):
-            item = BulkProvisionItem(index=index, domain=domain, code=201, outcome=Outcome.SUCCEEDED, attempts=1)
+    async def at_once(values: AsyncIterator[Domain | str]) -> AsyncGenerator[BulkProvisionResult, None]:
+        given = [str(name) async for name in values]
+        for index, name in enumerate(given):
+            item = BulkProvisionItem(index=index, domain=Domain(name), code=201, outcome=Outcome.SUCCEEDED, attempts=1)
             yield BulkProvisionResult([item])
 
-    run: Run[Domain, BulkProvisionItem] = Run(client, Given(names(20)), show)
+    run: Run[Domain | str, BulkProvisionItem] = Run(client, Given(names(20)), show)
     with pytest.raises(Broken):
         await run.go(at_once)
 
 
 @pytest.mark.asyncio
 async def test_a_listing_that_fails_settles_no_row_that_was_under_way() -> None:
-    rows = [
+    rows: list[Row[Domain | str]] = [
         Row(1, "a.example", Domain("a.example", admins=["x@a.example"])),
         Row(2, "..", Domain("..", admins=["x@a.example"]), position=1),
     ]
