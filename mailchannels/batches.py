@@ -37,6 +37,7 @@ CommentedT = TypeVar("CommentedT", wire.CommentedDomain, wire.CommentedLoginLink
 
 PROVISION: Final = "/domains/batch"
 LOGIN_LINKS: Final = "/domains/batch/login-link"
+NAME_ALONE: Final = b""
 MAX_BATCH: Final = 1_000
 """Domains in one request at most; the API's limit."""
 
@@ -63,8 +64,8 @@ def results(
 
 
 @attrs.define
-class Provisioning(Operation[Domain | str, Domain, BulkProvisionItem]):
-    """Provision domains against one subscription."""
+class Provisioning(Operation[Domain | str, Domain | str, BulkProvisionItem]):
+    """Provision domains against one subscription; what is nothing but a name is kept as one."""
 
     transport: Transport
     subscription_handle: str
@@ -73,11 +74,11 @@ class Provisioning(Operation[Domain | str, Domain, BulkProvisionItem]):
     timeout: float | None
     batch_size = MAX_BATCH
 
-    def entry(self, index: int, given: Domain | str) -> Entry[Domain]:
+    def entry(self, index: int, given: Domain | str) -> Entry[Domain | str]:
         """Check a domain and give it under its canonical name."""
         if isinstance(given, str):
             name = canonical_name(given)
-            return Entry(index, name, Domain(name), _only_name(name))
+            return Entry(index, name, name, NAME_ALONE)
         domain = checks.outgoing(given)
         if domain.subscription_handle not in {None, self.subscription_handle}:
             raise InvalidInput(
@@ -85,14 +86,16 @@ class Provisioning(Operation[Domain | str, Domain, BulkProvisionItem]):
                 f"{domain.subscription_handle!r} is not the {self.subscription_handle!r} that this call provisions"
                 " against; make one call for each subscription",
             )
-        fragment = _only_name(domain.domain) if _is_bare(domain) else wire.fragment(wire.batch_item(domain))
-        return Entry(index, domain.domain, domain, fragment)
+        name = domain.domain
+        if not _is_bare(domain):
+            return Entry(index, name, domain, wire.fragment(wire.batch_item(domain)))
+        return Entry(index, name, name if domain.subscription_handle is None else domain, NAME_ALONE)
 
-    def subject(self, given: Domain | str) -> Domain:
+    def subject(self, given: Domain | str) -> Domain | str:
         """Give a refused input as a domain."""
-        return given if isinstance(given, Domain) else Domain(str(given))
+        return given if isinstance(given, Domain) else str(given)
 
-    async def ask(self, entries: list[Entry[Domain]]) -> dict[str, tuple[Domain, Verdict]]:
+    async def ask(self, entries: list[Entry[Domain | str]]) -> dict[str, tuple[Domain | str, Verdict]]:
         """Provision a batch."""
         query: dict[str, Query] = {
             "subscriptionHandle": self.subscription_handle,
@@ -110,28 +113,29 @@ class Provisioning(Operation[Domain | str, Domain, BulkProvisionItem]):
         )
         batch = answer.read(wire.ProvisionedBatch)
         asked = {entry.key: entry.subject for entry in entries}
-        found: dict[str, tuple[Domain, Verdict]] = {}
+        found: dict[str, tuple[Domain | str, Verdict]] = {}
         for position, success in enumerate(batch.successes or ()):
-            wire.spell_once(success)
             echoed = _echoed(success, asked)
             if echoed is not None:
-                found[echoed[0].domain] = echoed
+                key, domain, verdict = echoed
+                found[key] = (domain, verdict)
                 continue
+            wire.spell_once(success)
             commented = answer.read_part(success, wire.CommentedDomain, f"$.successes[{position}]")
             for key, _ in _matched([commented], asked, lambda item: item.domain.domain):
                 stored = commented.domain
                 stored.domain = key
-                applied = is_applied(asked[key], stored)
+                applied = is_applied(_domain(asked[key]), stored)
                 found[key] = (stored, _provisioned(commented.code, commented.comment, settings_applied=applied))
         for key, commented in _matched(batch.errors, asked, lambda item: item.domain.domain):
             found[key] = (asked[key], _failure(commented, PROVISION))
         return found
 
-    def item(self, index: int, subject: Domain, verdict: Verdict, attempts: int = 0) -> BulkProvisionItem:
+    def item(self, index: int, subject: Domain | str, verdict: Verdict, attempts: int = 0) -> BulkProvisionItem:
         """Make the item of a result."""
         return BulkProvisionItem(
             index=index,
-            domain=subject,
+            domain=Domain(subject) if isinstance(subject, str) else subject,
             code=verdict.code,
             comment=verdict.comment,
             outcome=verdict.outcome,
@@ -152,7 +156,7 @@ class LoginLinks(Operation[str, str, BulkLoginLinkItem]):
     def entry(self, index: int, given: str) -> Entry[str]:
         """Check a name and give it in its canonical form."""
         name = canonical_name(given)
-        return Entry(index, name, name, _only_name(name))
+        return Entry(index, name, name, NAME_ALONE)
 
     def subject(self, given: str) -> str:
         """Give a refused input as text."""
@@ -203,30 +207,33 @@ def _is_bare(domain: Domain) -> bool:
     )
 
 
-def _only_name(name: str) -> bytes:
-    return b'{"domain":"%b"}' % name.encode()  # A-labels need no escaping
-
-
 def _body(entries: list[Entry[SubjectT]]) -> bytes:
-    return b'{"domains":[' + b",".join([entry.fragment for entry in entries]) + b"]}"
+    # A-labels need no escaping.
+    items = [entry.fragment or b'{"domain":"%b"}' % entry.key.encode() for entry in entries]
+    return b'{"domains":[' + b",".join(items) + b"]}"
 
 
-def _echoed(success: wire.Json, asked: dict[str, Domain]) -> tuple[Domain, Verdict] | None:
+def _domain(subject: Domain | str) -> Domain:
+    return Domain(subject) if isinstance(subject, str) else subject
+
+
+def _echoed(success: wire.Json, asked: dict[str, Domain | str]) -> tuple[str, Domain | str, Verdict] | None:
     """Judge a success that says what was asked for; None where it says something else, or is none."""
     try:
         stored, code, comment = success["domain"], success["code"], success.get("comment")
-        domain = asked[stored["domain"]]
-        handle = stored.get("subscriptionHandle")
-        if type(code) is not int or type(comment) not in _TEXT or type(handle) not in _TEXT:
+        key = stored["domain"]
+        domain = asked[key]
+        if type(code) is not int or type(comment) not in _TEXT:
             return None
-        if not wire.is_echo(stored, domain):
-            return None
+        if len(stored) > 1 or not isinstance(domain, str):
+            domain, handle = _domain(domain), stored.get("subscriptionHandle")
+            if type(handle) not in _TEXT or not wire.is_echo(stored, domain):
+                return None
+            if handle != domain.subscription_handle:
+                domain = attrs.evolve(domain, subscription_handle=handle)
     except (AttributeError, KeyError, TypeError):
         return None
-    if handle != domain.subscription_handle:
-        sections = (domain.settings, domain.admins, domain.downstream_addresses, domain.aliases)
-        domain = Domain(domain.domain, handle, *sections)
-    return domain, _provisioned(code, comment, settings_applied=True)
+    return key, domain, _provisioned(code, comment, settings_applied=True)
 
 
 _TEXT: Final = (str, type(None))

@@ -273,7 +273,7 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
 
     def _settle(self, entry: Entry[SubjectT], subject: SubjectT, verdict: Verdict) -> None:
         """Make the items of an entry and of its repeats, and remember what came of it instead of the entry itself."""
-        entry.come_to(verdict)
+        entry.generation[entry.key] = (entry.index, hash(entry.fragment), verdict)
         item = self._operation.item
         self._settled.append(item(entry.index, subject, verdict, entry.attempts))
         if entry.repeats:

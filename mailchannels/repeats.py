@@ -35,7 +35,17 @@ class Verdict:
 
 @define(eq=False)
 class Entry(Generic[SubjectT]):
-    """One name to be sent, for the input at `index` and for every repeat of it."""
+    """One name to be sent, for the input at `index` and for every repeat of it.
+
+    Attributes:
+        index: The position of the input.
+        key: The name.
+        subject: What its item is about.
+        fragment: What is sent for it; empty where that is the name alone, since so many of them are kept.
+        repeats: Inputs that say the same.
+        attempts: Requests that it was sent in.
+        generation: Where it is known until its outcome takes its place.
+    """
 
     index: int
     key: str
@@ -44,11 +54,6 @@ class Entry(Generic[SubjectT]):
     repeats: list[tuple[int, SubjectT]] | None = None
     attempts: int = 0
     generation: dict[str, Entry[SubjectT] | Past] = field(init=False, repr=False)
-    """Where it is known until its outcome takes its place."""
-
-    def come_to(self, verdict: Verdict) -> None:
-        """Have it remembered by its outcome, so that nobody keeps what was sent."""
-        self.generation[self.key] = (self.index, hash(self.fragment), verdict)
 
 
 Past: TypeAlias = tuple[int, int, Verdict]
@@ -89,12 +94,14 @@ class Repeats(Generic[SubjectT]):
         Raises:
             InvalidInput: An earlier input has the key, and another content.
         """
-        known = self._recent.get(entry.key) or self._older.get(entry.key)
+        key, recent = entry.key, self._recent
+        known = recent.get(key) or self._older.get(key)
         if known is None:
-            if len(self._recent) >= REMEMBERED:
-                self._recent, self._older = {}, self._recent
-            self._recent[entry.key] = entry
-            entry.generation = self._recent
+            if len(recent) >= REMEMBERED:
+                self._older = recent
+                recent = self._recent = {}
+            recent[key] = entry
+            entry.generation = recent
             return None
         content = hash(entry.fragment)
         if isinstance(known, Entry):

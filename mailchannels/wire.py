@@ -171,7 +171,8 @@ def is_echo(stored: Json, asked: Domain) -> bool:
         return False
     if stored.get("admins") != asked.admins or stored.get("aliases") != asked.aliases:
         return False
-    servers, records = asked.downstream_addresses, stored.get("downstreamAddresses")
+    servers = asked.downstream_addresses
+    records = stored[key] if (key := "downstreamAddresses") in stored else stored.get("downstreamAddress")
     if servers is None or records is None or len(servers) != len(records):
         return servers is records
     for server, record in zip(servers, records, strict=True):
