@@ -113,13 +113,8 @@ class Provisioning(Operation[Domain | str, Domain | str, BulkProvisionItem]):
         )
         batch = answer.read(wire.ProvisionedBatch)
         asked = {entry.key: entry.subject for entry in entries}
-        found: dict[str, tuple[Domain | str, Verdict]] = {}
-        for position, success in enumerate(batch.successes or ()):
-            echoed = _echoed(success, asked)
-            if echoed is not None:
-                key, domain, verdict = echoed
-                found[key] = (domain, verdict)
-                continue
+        found, others = _echoes(batch.successes or [], asked)
+        for position, success in others:
             wire.spell_once(success)
             commented = answer.read_part(success, wire.CommentedDomain, f"$.successes[{position}]")
             for key, _ in _matched([commented], asked, lambda item: item.domain.domain):
@@ -217,26 +212,47 @@ def _domain(subject: Domain | str) -> Domain:
     return Domain(subject) if isinstance(subject, str) else subject
 
 
-def _echoed(success: wire.Json, asked: dict[str, Domain | str]) -> tuple[str, Domain | str, Verdict] | None:
-    """Judge a success that says what was asked for; None where it says something else, or is none."""
-    try:
-        stored, code, comment = success["domain"], success["code"], success.get("comment")
-        key = stored["domain"]
-        domain = asked[key]
-        if type(code) is not int or type(comment) not in _TEXT:
-            return None
-        if len(stored) > 1 or not isinstance(domain, str):
-            domain, handle = _domain(domain), stored.get("subscriptionHandle")
-            if type(handle) not in _TEXT or not wire.is_echo(stored, domain):
-                return None
-            if handle != domain.subscription_handle:
-                domain = attrs.evolve(domain, subscription_handle=handle)
-    except (AttributeError, KeyError, TypeError):
-        return None
-    return key, domain, _provisioned(code, comment, settings_applied=True)
+def _echoes(
+    successes: list[wire.Json], asked: dict[str, Domain | str]
+) -> tuple[dict[str, tuple[Domain | str, Verdict]], list[tuple[int, wire.Json]]]:
+    """Judge successes that say what was asked for, and give those that say something else with their positions."""
+    found: dict[str, tuple[Domain | str, Verdict]] = {}
+    others: list[tuple[int, wire.Json]] = []
+    code = comment = verdict = None
+    for position, success in enumerate(successes):
+        try:
+            stored = success["domain"]
+            name, handle = stored["domain"], stored.get("subscriptionHandle")
+            domain = asked[name]
+            if verdict is None or success["code"] is not code or success.get("comment") != comment:
+                code, comment = success["code"], success.get("comment")
+                is_typed = type(code) is int and type(comment) in _TEXT
+                verdict = _provisioned(code, comment, settings_applied=True) if is_typed else None
+            echoed = None if verdict is None or type(handle) not in _TEXT else _echoed(stored, domain, handle)
+        except (AttributeError, KeyError, TypeError):
+            echoed = None
+        if verdict is None or echoed is None:
+            others.append((position, success))
+        else:
+            found[name] = (echoed, verdict)
+    return found, others
 
 
 _TEXT: Final = (str, type(None))
+
+
+def _echoed(stored: wire.Json, domain: Domain | str, handle: str | None) -> Domain | None:
+    """Give the domain as it is stored, where that is as it was asked for but for its subscription."""
+    if isinstance(domain, str):
+        # Of a name alone nothing else was asked, so that all else has to be null.
+        if len(stored) - [*stored.values()].count(None) == (1 if handle is None else 2):
+            return Domain(domain, handle)
+        domain = Domain(domain)
+    if not wire.is_echo(stored, domain):
+        return None
+    if handle == domain.subscription_handle:
+        return domain
+    return Domain(domain.domain, handle, domain.settings, domain.admins, domain.downstream_addresses, domain.aliases)
 
 
 @lru_cache(maxsize=64)

@@ -213,35 +213,34 @@ class Journal:
             self.promised, self.digest = until, digest
 
     async def keep(
-        self, states: Sequence[tuple[int, int]], entries: Sequence[Entry] = (), output_size: int = 0
+        self, positions: Sequence[int], states: bytes, entries: Sequence[Entry] = (), output_size: int = 0
     ) -> None:
         """Keep what came of rows, in one transaction.
 
         Args:
-            states: The position and the state of each.
+            positions: Their positions, mostly one after the other.
+            states: A state for each.
             entries: What there is to tell of those that did not simply succeed.
             output_size: Bytes of the output, their part included.
 
         Raises:
             JournalError: It cannot be written: of none of them it is known.
         """
-        await self._database.in_thread(lambda: self._database.write(lambda: self._keep(states, entries, output_size)))
+        await self._database.in_thread(
+            lambda: self._database.write(lambda: self._keep(positions, states, entries, output_size))
+        )
 
-    def _keep(self, states: Sequence[tuple[int, int]], entries: Sequence[Entry], output_size: int) -> None:
+    def _keep(self, positions: Sequence[int], states: bytes, entries: Sequence[Entry], output_size: int) -> None:
         blocks: dict[int, bytearray] = {}
         forgotten: list[tuple[int]] = []
-        first, block = -_BLOCK, bytearray()
-        for position, state in states:
-            place = position - first
-            if not 0 <= place < _BLOCK:
-                number = position // _BLOCK
-                first, place = number * _BLOCK, position % _BLOCK
-                if number not in blocks:
-                    blocks[number] = bytearray(self._states(number))
-                block = blocks[number]
-            if block[place] == PROBLEM:
-                forgotten.append((position,))
-            block[place] = state
+        for start, end in _stretches(positions):
+            number, place = divmod(positions[start], _BLOCK)
+            if number not in blocks:
+                blocks[number] = bytearray(self._states(number))
+            there = slice(place, place + end - start)
+            if PROBLEM in (before := blocks[number][there]):
+                forgotten += [(positions[start] + i,) for i, state in enumerate(before) if state == PROBLEM]
+            blocks[number][there] = states[start:end]
         many = self._database.execute_many
         many("INSERT OR REPLACE INTO block VALUES (?, ?)", [(number, bytes(block)) for number, block in blocks.items()])
         many("DELETE FROM problem WHERE position = ?", forgotten)
@@ -345,6 +344,19 @@ class Journal:
 
     def _execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
         return self._database.execute(statement, values)
+
+
+def _stretches(positions: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Cut positions, by their places in the sequence, where they do not count on or a block ends."""
+    start = 0
+    expected = positions[0] if positions else 0
+    for place, position in enumerate(positions):
+        if position != expected or (position % _BLOCK == 0 and place > start):
+            yield start, place
+            start, expected = place, position
+        expected += 1
+    if positions:
+        yield start, len(positions)
 
 
 def _values(entry: Entry) -> tuple[object, ...]:

@@ -6,7 +6,6 @@ of the network.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -69,11 +68,13 @@ class Settled:
     """What came of rows.
 
     Attributes:
-        simply: Those that simply succeeded, each with its state of the journal: nearly all of a million.
+        simply: Those that simply succeeded: nearly all of a million.
+        states: The state of the journal for each of these.
         accounts: All others.
     """
 
-    simply: list[tuple[Row[Any], int]] = field(factory=list)
+    simply: list[Row[Any]] = field(factory=list)
+    states: bytearray = field(factory=bytearray)
     accounts: list[Account] = field(factory=list)
 
     def __len__(self) -> int:
@@ -82,6 +83,7 @@ class Settled:
     def add(self, other: Settled) -> None:
         """Take in what came of other rows."""
         self.simply += other.simply
+        self.states += other.states
         self.accounts += other.accounts
 
 
@@ -138,11 +140,10 @@ class Ledger:
             return
         async with self._one_at_a_time:
             settled = await self._kept(await self._with_links_written(settled))
-        states = Counter([state for _, state in settled.simply])
-        states.update([account.state for account in settled.accounts])
-        self._summary.succeeded += len(settled) - states[PROBLEM]
-        self._summary.created += states[NEW]
-        self._summary.already_there += states[THERE]
+        states = settled.states + bytes([account.state for account in settled.accounts])
+        self._summary.succeeded += len(states) - states.count(PROBLEM)
+        self._summary.created += states.count(NEW)
+        self._summary.already_there += states.count(THERE)
         for account in settled.accounts:
             if account.problem is not None:
                 self._show(account.problem, account.row.cells, account.row.surplus)
@@ -165,25 +166,27 @@ class Ledger:
             self._stop(f"--output could not be written: {why}")
             reason = f"its link could not be written: {why}"
             accounts = [account if account.link is None else _lost(account, reason) for account in settled.accounts]
-            return Settled(settled.simply, accounts)
+            return evolve(settled, accounts=accounts)
         return settled
 
     async def _kept(self, settled: Settled) -> Settled:
         journal = self._journal
         if journal is None:
             return settled
-        states = [(row.position, state) for row, state in settled.simply]
-        states += [(account.row.position, account.state) for account in settled.accounts]
+        positions = [row.position for row in settled.simply]
+        positions += [account.row.position for account in settled.accounts]
+        states = settled.states + bytes([account.state for account in settled.accounts])
         entries = [
             Entry(account.row.position, account.problem, self._cells(account.row), account.row.surplus, account.again)
             for account in settled.accounts
             if account.problem is not None
         ]
         try:
-            await journal.keep(states, entries, 0 if self._links is None else self._links.size)
+            await journal.keep(positions, bytes(states), entries, 0 if self._links is None else self._links.size)
         except JournalError as error:
             self._stop(str(error))
-            accounts = [Account(row, state) for row, state in settled.simply] + settled.accounts
+            accounts = [Account(row, state) for row, state in zip(settled.simply, settled.states, strict=True)]
+            accounts += settled.accounts
             reason = "its answer came, but could not be kept in the journal"
             return Settled(accounts=[_lost(account, reason) for account in accounts])
         return settled

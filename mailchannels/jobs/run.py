@@ -205,18 +205,21 @@ class Run(Generic[T, ItemT]):
                 raise item.error
         self._has_answers = True
         settled = Settled()
-        answered, simply, accounts = self._feed.answered, settled.simply, settled.accounts
+        answered, accounts = self._feed.answered, settled.accounts
+        simply, states = settled.simply, settled.states
         for item in result.successes:
             row = answered(item.index)
             if isinstance(item, BulkProvisionItem):
                 if item.settings_applied:
-                    simply.append((row, _state(row, item)))
+                    simply.append(row)
+                    states.append(_state(row, item))
                 else:
                     accounts.append(_half_applied(row, item))
             elif isinstance(item, BulkLoginLinkItem):
                 accounts.append(Account(row, link=item.login_link))
             else:
-                simply.append((row, SUCCEEDED))
+                simply.append(row)
+                states.append(SUCCEEDED)
         accounts += [self._problem(answered(item.index), item) for item in result.errors]
         if result.stopped_by is not None:
             self._stop(shown(str(result.stopped_by), result.stopped_by))
@@ -248,7 +251,8 @@ class Run(Generic[T, ItemT]):
         settled = Settled()
         for row in rows:
             if row.error is None:
-                settled.simply.append((row, SUCCEEDED))
+                settled.simply.append(row)
+                settled.states.append(SUCCEEDED)
             else:
                 settled.accounts.append(
                     Account.of_problem(row, Outcome.FAILED, str(row.error), retryable=False, invalid=True)

@@ -95,7 +95,7 @@ async def test_outcomes_are_kept_in_whatever_order_they_come(tmp_path: Path) -> 
     path = str(tmp_path / "j")
     with closing(Journal(path)) as journal:
         await journal.promise(3_000)
-        await journal.keep([(0, NEW), (2_999, THERE), (1, THERE), (1_000, SUCCEEDED)])
+        await journal.keep([0, 2_999, 1, 1_000], bytes([NEW, THERE, THERE, SUCCEEDED]))
 
     with closing(Journal(path)) as journal:
         states = (await journal.known(0, 3_000)).states
