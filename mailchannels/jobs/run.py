@@ -24,7 +24,7 @@ from .ledger import Account, Ledger, Settled
 from .summary import SETTINGS_NOT_APPLIED, Problem, Summary, shown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
 
     from anyio.abc import TaskStatus
     from anyio.streams.memory import MemoryObjectReceiveStream
@@ -87,7 +87,7 @@ class Run(Generic[T, ItemT]):
         self._has_answers = self._is_answered = False
         self._stopped_by: MailChannelsError | None = None
 
-    async def go(self, start: Callable[[AsyncIterator[T]], AsyncIterator[BulkResult[ItemT]]]) -> Summary:
+    async def go(self, start: Callable[[AsyncIterable[T]], AsyncIterator[BulkResult[ItemT]]]) -> Summary:
         """Run the job by way of a bulk call.
 
         Args:
@@ -113,7 +113,7 @@ class Run(Generic[T, ItemT]):
             try:
                 await self._feed.recognise()
                 # The result streams are generators, whatever their type promises.
-                await self._answer(cast("AsyncGenerator[BulkResult[ItemT], None]", start(self._feed.values())))
+                await self._answer(cast("AsyncGenerator[BulkResult[ItemT], None]", start(self._feed)))
                 self._is_answered = True
                 await self._account_for_the_rest()
             except Exception as error:  # noqa: BLE001  # raised below, without the task groups around it

@@ -52,7 +52,7 @@ class BulkItem:
         return self.outcome is not Outcome.SUCCEEDED
 
 
-@define(kw_only=True)
+@define
 class BulkProvisionItem(BulkItem):
     """What came of one domain of a bulk provision.
 
@@ -75,13 +75,13 @@ class BulkProvisionItem(BulkItem):
     domain: Domain
     code: int | None = None
     comment: str | None = None
-    outcome: Outcome
+    outcome: Outcome = field(kw_only=True)
     settings_applied: bool = False
     error: MailChannelsError | None = None
     attempts: int = field(default=0, eq=False)
 
 
-@define(kw_only=True)
+@define
 class BulkLoginLinkItem(BulkItem):
     """What came of one domain of a bulk call for login links.
 
@@ -104,7 +104,7 @@ class BulkLoginLinkItem(BulkItem):
     code: int | None = None
     comment: str | None = None
     login_link: str | None = field(default=None, repr=mask)
-    outcome: Outcome
+    outcome: Outcome = field(kw_only=True)
     error: MailChannelsError | None = None
     attempts: int = field(default=0, eq=False)
 

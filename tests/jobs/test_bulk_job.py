@@ -32,7 +32,7 @@ from mailchannels.jobs.source import Given
 from mailchannels.simulator import Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
 
 
 def names(count: int) -> list[str]:
@@ -260,7 +260,7 @@ async def test_an_error_of_the_progress_display_ends_a_job_whose_answers_keep_co
         if summary.succeeded:
             raise Broken
 
-    async def at_once(values: AsyncIterator[Domain | str]) -> AsyncGenerator[BulkProvisionResult, None]:
+    async def at_once(values: AsyncIterable[Domain | str]) -> AsyncGenerator[BulkProvisionResult, None]:
         given = [str(name) async for name in values]
         for index, name in enumerate(given):
             item = BulkProvisionItem(index=index, domain=Domain(name), code=201, outcome=Outcome.SUCCEEDED, attempts=1)

@@ -43,7 +43,7 @@ async def ignore(_: list[Row[Domain]]) -> None:
 
 
 async def names(rows: Feed[Domain]) -> list[str]:
-    return [domain.domain async for domain in rows.values()]
+    return [domain.domain async for domain in rows]
 
 
 async def until_it_waits(source: SlowSource) -> None:
