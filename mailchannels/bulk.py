@@ -141,6 +141,8 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
                         for given in piece:
                             self._take(index, given, batch)
                             index += 1
+                            if len(batch) < size and len(self._settled) < size and self._behind < MOST_REPEATS:
+                                continue
                             # Repeats fill no batch, but they must not pile up behind one either.
                             if len(batch) == size or (batch and self._behind >= MOST_REPEATS):
                                 await self._hand_over(batch, workers.start_soon, send)
@@ -268,12 +270,13 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
         last: bool,
     ) -> list[Entry[SubjectT]]:
         passing: list[Entry[SubjectT]] = []
+        answer, settle = answers.get, self._settle
         for entry in group:
-            subject, verdict = answers.get(entry.key) or (entry.subject, UNMENTIONED)
+            subject, verdict = answer(entry.key) or (entry.subject, UNMENTIONED)
             if verdict.outcome is _FAILED and verdict.code in RETRYABLE_CODES:
                 passing.append(entry)
             else:
-                self._settle(entry, subject, verdict)
+                settle(entry, subject, verdict)
         if passing and (last or not self._may_retry()):
             for entry in passing:
                 self._settle(entry, *answers[entry.key])

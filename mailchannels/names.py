@@ -22,6 +22,9 @@ _MAX_NAME: Final = 253
 _LABEL: Final = r"(?!..--)(?![^.]{64})[a-z0-9]++(?:-++[a-z0-9]++)*+"
 _PLAIN: Final = rf"{_LABEL}(?:\.{_LABEL})*+"
 _is_plain: Final = re.compile(_PLAIN).fullmatch
+# Neither of the rules looked ahead for can be broken where no two hyphens meet and all of it is as short as a label.
+_MAX_LABEL: Final = 63
+_is_short: Final = re.compile(r"[a-z0-9]++(?:[.-][a-z0-9]++)*+").fullmatch
 _MAX_ADDRESS: Final = 254
 _is_plain_address: Final = re.compile(rf"[A-Za-z0-9_.!#$%&'*+/=?^`{{|}}~-]{{1,64}}@{_PLAIN}").fullmatch
 
@@ -53,7 +56,7 @@ def canonical_name(name: str, argument: str = "domain") -> str:
         >>> canonical_name("Bücher.Example.")
         'xn--bcher-kva.example'
     """
-    if type(name) is str and len(name) <= _MAX_NAME and _is_plain(name):
+    if type(name) is str and len(name) <= _MAX_LABEL and _is_short(name):
         return name
     if not isinstance(name, str):
         raise InvalidInput(argument, f"must be text, not {type(name).__name__}")

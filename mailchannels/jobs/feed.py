@@ -45,6 +45,10 @@ class Feed(InPieces[T]):
         on_failure: Called with the reason when the source cannot be read further, or the journal not be written.
         journal: What is known of the rows; None where nothing is.
         look_up: Asked about rows that an earlier run may have applied; gives those that it did.
+
+    Attributes:
+        is_read: Whether there is nothing left to read.
+        answered: Gives the row that was fed at a position, and forgets it.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class Feed(InPieces[T]):
         self._is_ending = False
         self._is_left = False
         self._pending: dict[int, Row[T]] = {}
+        self.answered: Callable[[int], Row[T]] = self._pending.pop
         # Lines and positions mostly count on together: only where they do not is anything kept.
         self._fed = self._gap = 0
         self._gap_positions = array("q")
@@ -84,18 +89,18 @@ class Feed(InPieces[T]):
 
     def _values(self) -> Iterator[T]:
         block, pending = self._block, self._pending
+        take = block.popleft
         while block and not self._is_ending:
-            row = block.popleft()
-            if row.value is not None:  # pragma: no branch  # what nobody can read was settled before
+            row = take()
+            if (value := row.value) is not None:  # pragma: no branch  # what nobody can read was settled before
                 fed = self._fed
                 pending[fed] = row
-                gap = row.line - fed
-                if gap != self._gap or not fed:
+                if row.line - fed != self._gap:
+                    self._gap = row.line - fed
                     self._gap_positions.append(fed)
-                    self._gaps.append(gap)
-                    self._gap = gap
-                self._fed += 1
-                yield row.value
+                    self._gaps.append(self._gap)
+                self._fed = fed + 1
+                yield value
 
     async def recognise(self) -> None:
         """Go through the rows that an earlier run was fed, and hold that they are the same.
@@ -128,10 +133,6 @@ class Feed(InPieces[T]):
     def line(self, index: int) -> int:
         """Give the line of the row that was fed at this position, answered or not."""
         return index + self._gaps[bisect_right(self._gap_positions, index) - 1]
-
-    def answered(self, index: int) -> Row[T]:
-        """Give the row that was fed at this position, and forget it."""
-        return self._pending.pop(index)
 
     def unanswered(self) -> Iterator[Row[T]]:
         """Give the rows that were fed and not answered."""

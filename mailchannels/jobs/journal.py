@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define
@@ -213,7 +214,7 @@ class Journal:
             self.promised, self.digest = until, digest
 
     async def keep(
-        self, positions: Sequence[int], states: bytes, entries: Sequence[Entry] = (), output_size: int = 0
+        self, positions: list[int], states: bytes, entries: Sequence[Entry] = (), output_size: int = 0
     ) -> None:
         """Keep what came of rows, in one transaction.
 
@@ -230,7 +231,7 @@ class Journal:
             lambda: self._database.write(lambda: self._keep(positions, states, entries, output_size))
         )
 
-    def _keep(self, positions: Sequence[int], states: bytes, entries: Sequence[Entry], output_size: int) -> None:
+    def _keep(self, positions: list[int], states: bytes, entries: Sequence[Entry], output_size: int) -> None:
         blocks: dict[int, bytearray] = {}
         forgotten: list[tuple[int]] = []
         for start, end in _stretches(positions):
@@ -243,11 +244,13 @@ class Journal:
             blocks[number][there] = states[start:end]
         many = self._database.execute_many
         many("INSERT OR REPLACE INTO block VALUES (?, ?)", [(number, bytes(block)) for number, block in blocks.items()])
-        many("DELETE FROM problem WHERE position = ?", forgotten)
-        many(
-            "INSERT OR REPLACE INTO problem VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [_values(entry) for entry in entries],
-        )
+        if forgotten:
+            many("DELETE FROM problem WHERE position = ?", forgotten)
+        if entries:
+            many(
+                "INSERT OR REPLACE INTO problem VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [_values(entry) for entry in entries],
+            )
         self._execute("UPDATE progress SET output_size = ?, kept = ?", (output_size, _now()))
         self._known_until = max(self._known_until, (max(blocks, default=-1) + 1) * _BLOCK)
 
@@ -346,17 +349,19 @@ class Journal:
         return self._database.execute(statement, values)
 
 
-def _stretches(positions: Sequence[int]) -> Iterator[tuple[int, int]]:
+def _stretches(positions: list[int]) -> Iterator[tuple[int, int]]:
     """Cut positions, by their places in the sequence, where they do not count on or a block ends."""
     start = 0
-    expected = positions[0] if positions else 0
-    for place, position in enumerate(positions):
-        if position != expected or (position % _BLOCK == 0 and place > start):
-            yield start, place
-            start, expected = place, position
-        expected += 1
-    if positions:
-        yield start, len(positions)
+    while start < len(positions):
+        first = positions[start]
+        there = positions[start : start + _BLOCK - first % _BLOCK]
+        if there == [*range(first, first + len(there))]:
+            end = start + len(there)
+        else:
+            expected = count(first)
+            end = start + next(place for place, position in enumerate(there) if position != next(expected))
+        yield start, end
+        start = end
 
 
 def _values(entry: Entry) -> tuple[object, ...]:

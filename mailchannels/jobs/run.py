@@ -210,11 +210,12 @@ class Run(Generic[T, ItemT]):
         for item in result.successes:
             row = answered(item.index)
             if isinstance(item, BulkProvisionItem):
+                state = NEW if item.code == _CREATED and item.attempts else _state(row, item)
                 if item.settings_applied:
                     simply.append(row)
-                    states.append(_state(row, item))
+                    states.append(state)
                 else:
-                    accounts.append(_half_applied(row, item))
+                    accounts.append(_half_applied(row, item, state))
             elif isinstance(item, BulkLoginLinkItem):
                 accounts.append(Account(row, link=item.login_link))
             else:
@@ -297,14 +298,12 @@ _TOGETHER: Final = 1_000
 
 
 def _state(row: Row[Any], item: BulkProvisionItem) -> int:
-    """Say whether the domain is new, as far as that can be known: a lost answer may have been its creation."""
-    if item.code == _CREATED and item.attempts:
-        return NEW
+    """Say whether a domain that is not new was there, as far as can be known: a lost answer may have created it."""
     is_first = row.attempts + item.attempts == 1 and not row.in_doubt
     return THERE if item.code == _WAS_THERE and is_first else SUCCEEDED
 
 
-def _half_applied(row: Row[Any], item: BulkProvisionItem) -> Account:
+def _half_applied(row: Row[Any], item: BulkProvisionItem, state: int) -> Account:
     problem = Problem(
         row.line,
         row.name,
@@ -314,7 +313,7 @@ def _half_applied(row: Row[Any], item: BulkProvisionItem) -> Account:
         " --overwrite replaces them",
         attempts=row.attempts + item.attempts,
     )
-    return Account(row, _state(row, item), problem)
+    return Account(row, state, problem)
 
 
 def _only(error: Exception) -> Exception:
