@@ -139,9 +139,9 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
                 try:
                     async for piece in pieces:
                         for given in piece:
-                            self._take(index, given, batch)
+                            is_new = self._take(index, given, batch)
                             index += 1
-                            if len(batch) < size and len(self._settled) < size and self._behind < MOST_REPEATS:
+                            if is_new and len(batch) < size:
                                 continue
                             # Repeats fill no batch, but they must not pile up behind one either.
                             if len(batch) == size or (batch and self._behind >= MOST_REPEATS):
@@ -159,19 +159,20 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
         if failure is not None:
             raise failure
 
-    def _take(self, index: int, given: InputT, batch: list[Entry[SubjectT]]) -> None:
+    def _take(self, index: int, given: InputT, batch: list[Entry[SubjectT]]) -> bool:
+        """Take one input, and say whether it is in the batch: what is refused or comes again is not."""
         try:
             entry = self._operation.entry(index, given)
             earlier = self._repeats.earlier(entry)
         except InvalidInput as error:
             subject = self._operation.subject(given)
             self._settled.append(self._operation.item(index, subject, _refused(bare(error))))
-            return
+            return False
         if earlier is None:
             if self.stopped_by is None:
                 batch.append(entry)
-            else:
-                self._settle(entry, entry.subject, _not_sent(self.stopped_by))
+                return True
+            self._settle([(entry, entry.subject, _not_sent(self.stopped_by))])
         elif isinstance(earlier, Verdict):
             self._settled.append(self._operation.item(index, entry.subject, earlier))
         else:
@@ -179,6 +180,7 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
                 earlier.repeats = []
             earlier.repeats.append((index, entry.subject))
             self._behind += 1
+        return False
 
     async def _hand_over(
         self,
@@ -270,35 +272,36 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
         last: bool,
     ) -> list[Entry[SubjectT]]:
         passing: list[Entry[SubjectT]] = []
-        answer, settle = answers.get, self._settle
+        settled: list[tuple[Entry[SubjectT], SubjectT, Verdict]] = []
+        answer = answers.get
         for entry in group:
             subject, verdict = answer(entry.key) or (entry.subject, UNMENTIONED)
             if verdict.outcome is _FAILED and verdict.code in RETRYABLE_CODES:
                 passing.append(entry)
             else:
-                settle(entry, subject, verdict)
+                settled.append((entry, subject, verdict))
         if passing and (last or not self._may_retry()):
-            for entry in passing:
-                self._settle(entry, *answers[entry.key])
+            settled += [(entry, *answers[entry.key]) for entry in passing]
             passing = []
+        self._settle(settled)
         await self._emit(send)
         return passing
 
     async def _answer(
         self, group: list[Entry[SubjectT]], verdict: Verdict, send: MemoryObjectSendStream[list[ItemT]]
     ) -> None:
-        for entry in group:
-            self._settle(entry, entry.subject, verdict)
+        self._settle([(entry, entry.subject, verdict) for entry in group])
         await self._emit(send)
 
-    def _settle(self, entry: Entry[SubjectT], subject: SubjectT, verdict: Verdict) -> None:
-        """Make the items of an entry and of its repeats, and remember what came of it instead of the entry itself."""
-        entry.generation[entry.key] = (entry.index, hash(entry.fragment), verdict)
-        item = self._operation.item
-        self._settled.append(item(entry.index, subject, verdict, entry.attempts))
-        if entry.repeats:
-            self._settled += [item(index, repeat, verdict) for index, repeat in entry.repeats]
-            self._behind -= len(entry.repeats)
+    def _settle(self, settled: list[tuple[Entry[SubjectT], SubjectT, Verdict]]) -> None:
+        """Make the items of entries and of their repeats, and remember what came of these instead of the entries."""
+        item, items = self._operation.item, self._settled
+        for entry, subject, verdict in settled:
+            entry.generation[entry.key] = (entry.index, hash(entry.fragment), verdict)
+            items.append(item(entry.index, subject, verdict, entry.attempts))
+            if entry.repeats:
+                items += [item(index, repeat, verdict) for index, repeat in entry.repeats]
+                self._behind -= len(entry.repeats)
 
     async def _emit(self, send: MemoryObjectSendStream[list[ItemT]]) -> None:
         items, self._settled = self._settled, []

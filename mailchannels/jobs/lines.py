@@ -5,6 +5,7 @@ Nothing here knows what is written in them.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from io import StringIO
 from typing import IO, TYPE_CHECKING, Final
@@ -12,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["BLANKS", "Lines", "lines_of", "undecodable"]
+__all__ = ["BLANKS", "Lines", "is_one_word_a_line", "lines_of", "undecodable"]
 
 BLANKS: Final = " ,\t\r\n"
 """A line of nothing else is skipped, commas included: spreadsheets write them for empty rows."""
@@ -116,6 +117,14 @@ class Lines:
 def lines_of(text: str) -> list[str]:
     """Take text apart where a file would be: `str.splitlines` knows more ends of lines."""
     return StringIO(text, newline="").readlines()
+
+
+_are_single_words: Final = re.compile(r"(?:[^\s,{]++(?:\r\n?+|\n|\Z))*+").fullmatch
+
+
+def is_one_word_a_line(text: str) -> bool:
+    """Whether every line is one word and holds no comma, nor the brace of a line of JSON, so that it is a cell."""
+    return _are_single_words(text) is not None
 
 
 def undecodable(text: str) -> bool:

@@ -7,7 +7,6 @@ memory than the row being read, or some thousand short ones.
 from __future__ import annotations
 
 import csv
-import re
 from functools import partial
 from itertools import count, repeat
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from attrs import define
 
 from ..errors import InvalidInput
-from .lines import Lines, lines_of, undecodable
+from .lines import Lines, is_one_word_a_line, lines_of, undecodable
 from .spelling import hold_keys, meant, unknown_keys
 
 if TYPE_CHECKING:
@@ -34,9 +33,6 @@ FILE: Final = "FILE"
 """What an input is called where all of it is refused."""
 
 _LOGIN_LINK: Final = "login_link"
-
-# Without a comma or the brace of a line of JSON there is nothing to take apart.
-_is_one_word_a_line: Final = re.compile(r"(?:[^\s,{]++(?:\r\n?+|\n|\Z))*+").fullmatch
 
 
 @define
@@ -170,7 +166,7 @@ class Table(Generic[T]):
         if '"' in block or undecodable(block):
             lines.split()
             return
-        if self._from_name is not None and self._width == 1 and _is_one_word_a_line(block):
+        if self._from_name is not None and self._width == 1 and is_one_word_a_line(block):
             names = block.split()
             numbers = count(lines.take_block(len(names)))
             yield from map(Row, numbers, names, map(self._from_name, names), repeat(self._to_cells), names)

@@ -21,7 +21,7 @@ from ..bulk import AnyIterable
 from ..errors import InvalidInput
 from ..models import Domain
 from .kinds import DOMAINS, Kind
-from .lines import BLANKS, Lines, undecodable
+from .lines import BLANKS, Lines, is_one_word_a_line, lines_of, undecodable
 from .rows import FILE, JsonLines, Row, Table
 from .spelling import meant, unknown_keys
 from .threads import in_daemon_thread
@@ -287,18 +287,26 @@ def _count(stream: IO[str], kind: Kind[Any], ignored: set[str] | None) -> int:
     """
     rows = 0
     in_quotes = False
-    for number, line in enumerate(stream, 1):
-        if undecodable(line):
-            raise InvalidInput(FILE, f"line {number} is not UTF-8; save the file as UTF-8")
-        if not in_quotes and line.strip(BLANKS):
-            rows += 1
-        if ignored is not None:
-            # A line that is no JSON is reported when its turn comes.
-            with contextlib.suppress(orjson.JSONDecodeError):
-                unknown = unknown_keys(orjson.loads(line), kind.keys)
-                ignored |= {key for key in unknown if meant(key, kind.keys) is None}
-        elif '"' in line and line.count('"') % 2:
-            in_quotes = not in_quotes
+    lines = Lines(stream, is_stream=False)
+    while block := lines.block():
+        if '"' not in block and is_one_word_a_line(block) and not in_quotes and not undecodable(block):
+            words = len(block.split())
+            rows += words
+            lines.take_block(words)
+            continue
+        texts = lines_of(block)
+        for number, line in enumerate(texts, lines.take_block(len(texts))):
+            if undecodable(line):
+                raise InvalidInput(FILE, f"line {number} is not UTF-8; save the file as UTF-8")
+            if not in_quotes and line.strip(BLANKS):
+                rows += 1
+            if ignored is not None:
+                # A line that is no JSON is reported when its turn comes.
+                with contextlib.suppress(orjson.JSONDecodeError):
+                    unknown = unknown_keys(orjson.loads(line), kind.keys)
+                    ignored |= {key for key in unknown if meant(key, kind.keys) is None}
+            elif '"' in line and line.count('"') % 2:
+                in_quotes = not in_quotes
     return rows
 
 
