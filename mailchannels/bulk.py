@@ -295,9 +295,9 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
 
     def _settle(self, settled: list[tuple[Entry[SubjectT], SubjectT, Verdict]]) -> None:
         """Make the items of entries and of their repeats, and remember what came of these instead of the entries."""
-        item, items = self._operation.item, self._settled
+        item, items, remember = self._operation.item, self._settled, self._repeats.settle
         for entry, subject, verdict in settled:
-            entry.generation[entry.key] = (entry.index, hash(entry.fragment), verdict)
+            remember(entry, verdict)
             items.append(item(entry.index, subject, verdict, entry.attempts))
             if entry.repeats:
                 items += [item(index, repeat, verdict) for index, repeat in entry.repeats]
