@@ -20,7 +20,7 @@ from .errors import InvalidInput, error_for_status
 from .models import BulkLoginLinkItem, BulkProvisionItem, Domain, DownstreamAddress, Outcome
 from .models.bulk import BulkItem
 from .names import canonical_name, canonical_or_folded
-from .repeats import Entry, Verdict
+from .repeats import NAME_ALONE, Entry, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator
@@ -37,7 +37,6 @@ CommentedT = TypeVar("CommentedT", wire.CommentedDomain, wire.CommentedLoginLink
 
 PROVISION: Final = "/domains/batch"
 LOGIN_LINKS: Final = "/domains/batch/login-link"
-NAME_ALONE: Final = b""
 MAX_BATCH: Final = 1_000
 """Domains in one request at most; the API's limit."""
 
@@ -92,7 +91,7 @@ class Provisioning(Operation[Domain | str, Domain | str, BulkProvisionItem]):
         return Entry(index, name, name if domain.subscription_handle is None else domain, NAME_ALONE)
 
     def subject(self, given: Domain | str) -> Domain | str:
-        """Give a refused input as a domain."""
+        """Give a refused input as it is, or as text."""
         return given if isinstance(given, Domain) else str(given)
 
     async def ask(self, entries: list[Entry[Domain | str]]) -> dict[str, tuple[Domain | str, Verdict]]:
@@ -113,15 +112,19 @@ class Provisioning(Operation[Domain | str, Domain | str, BulkProvisionItem]):
         )
         batch = answer.read(wire.ProvisionedBatch)
         asked = {entry.key: entry.subject for entry in entries}
-        found, others = _echoes(batch.successes or [], asked)
-        for position, success in others:
+        found: dict[str, tuple[Domain | str, Verdict]] = {}
+        for position, success in enumerate(batch.successes or ()):
+            echo = _echo(success, asked)
+            if echo is not None:
+                found[echo[0].domain] = echo
+                continue
             wire.spell_once(success)
             commented = answer.read_part(success, wire.CommentedDomain, f"$.successes[{position}]")
             for key, _ in _matched([commented], asked, lambda item: item.domain.domain):
                 stored = commented.domain
                 stored.domain = key
                 applied = is_applied(_domain(asked[key]), stored)
-                found[key] = (stored, _provisioned(commented.code, commented.comment, settings_applied=applied))
+                found[key] = (stored, _provisioned(commented.code, commented.comment, applied))
         for key, commented in _matched(batch.errors, asked, lambda item: item.domain.domain):
             found[key] = (asked[key], _failure(commented, PROVISION))
         return found
@@ -213,53 +216,36 @@ def _domain(subject: Domain | str) -> Domain:
     return Domain(subject) if isinstance(subject, str) else subject
 
 
-def _echoes(
-    successes: list[wire.Json], asked: dict[str, Domain | str]
-) -> tuple[dict[str, tuple[Domain | str, Verdict]], list[tuple[int, wire.Json]]]:
-    """Judge successes that say what was asked for, and give those that say something else with their positions."""
-    found: dict[str, tuple[Domain | str, Verdict]] = {}
-    others: list[tuple[int, wire.Json]] = []
-    code = comment = verdict = None
-    for position, success in enumerate(successes):
-        try:
-            stored = success["domain"]
-            name, handle = stored["domain"], stored.get("subscriptionHandle")
-            domain = asked[name]
-            if verdict is None or success["code"] is not code or success.get("comment") != comment:
-                code, comment = success["code"], success.get("comment")
-                is_typed = type(code) is int and type(comment) in _TEXT
-                verdict = _provisioned(code, comment, settings_applied=True) if is_typed else None
-            echoed = None if verdict is None or type(handle) not in _TEXT else _echoed(stored, domain, handle)
-        except (AttributeError, KeyError, TypeError):
-            echoed = None
-        if verdict is None or echoed is None:
-            others.append((position, success))
-        else:
-            found[name] = (echoed, verdict)
-    return found, others
-
-
 _TEXT: Final = (str, type(None))
 
 
-def _echoed(stored: wire.Json, domain: Domain | str, handle: str | None) -> Domain | None:
-    """Give the domain as it is stored, where that is as it was asked for but for its subscription."""
-    if isinstance(domain, str):
+def _echo(success: wire.Json, asked: dict[str, Domain | str]) -> tuple[Domain, Verdict] | None:
+    """Judge a success that says what was asked for; None where it says something else, or is none."""
+    try:
+        stored, code, comment = success["domain"], success["code"], success.get("comment")
+        subject, handle = asked[stored["domain"]], stored.get("subscriptionHandle")
+        if type(code) is not int or type(comment) not in _TEXT or type(handle) not in _TEXT:
+            return None
         # Of a name alone nothing else was asked, so that all else has to be null.
-        if len(stored) - [*stored.values()].count(None) == (1 if handle is None else 2):
-            return Domain(domain, handle)
-        domain = Domain(domain)
-    if not wire.is_echo(stored, domain):
+        told = 1 if handle is None else 2
+        if isinstance(subject, str) and len(stored) - [*stored.values()].count(None) == told:
+            domain = Domain(subject, handle)
+        else:
+            domain = _domain(subject)
+            if not wire.is_echo(stored, domain):
+                return None
+            if handle != domain.subscription_handle:
+                sections = (domain.settings, domain.admins, domain.downstream_addresses, domain.aliases)
+                domain = Domain(domain.domain, handle, *sections)
+    except (AttributeError, KeyError, TypeError):
         return None
-    if handle == domain.subscription_handle:
-        return domain
-    return Domain(domain.domain, handle, domain.settings, domain.admins, domain.downstream_addresses, domain.aliases)
+    return domain, _provisioned(code, comment, True)
 
 
 @lru_cache(maxsize=64)
-def _provisioned(code: int, comment: str | None, *, settings_applied: bool) -> Verdict:
-    # Successes are alike, and what is known of a hundred thousand of them is kept for repeats: share them.
-    return Verdict(Outcome.SUCCEEDED, code, comment, settings_applied=settings_applied)
+def _provisioned(code: int, comment: str | None, applied: bool) -> Verdict:  # by position: faster
+    # Successes are alike: shared, they need be remembered but once, see `Repeats.settle`.
+    return Verdict(Outcome.SUCCEEDED, code, comment, settings_applied=applied)
 
 
 def _matched(

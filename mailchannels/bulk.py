@@ -42,6 +42,16 @@ ItemT = TypeVar("ItemT", bound=BulkItem)
 AnyIterable: TypeAlias = Iterable[T] | AsyncIterable[T]
 """What a bulk call reads from: anything that `for` or `async for` can go through, of any length."""
 
+ENOUGH_TO_JUDGE: Final = 100
+"""A batch of at least so many that are all refused one by one says that the fault is not with them."""
+
+MOST_REPEATS: Final = 10_000
+"""Repeats that may wait for names under way; then the reader waits for them too."""
+
+LOST_AT_A_GATEWAY: Final = frozenset({502, 504})
+
+_FAILED: Final = Outcome.FAILED  # looked up in its enum it takes much longer, on Python 3.11 ten times as long
+
 
 class InPieces(ABC, AsyncIterable[T]):
     """An input of which many come at once, as from a file: what `async for` costs for each is saved."""
@@ -55,17 +65,6 @@ class InPieces(ABC, AsyncIterable[T]):
             async for piece in pieces:
                 for given in piece:
                     yield given
-
-
-ENOUGH_TO_JUDGE: Final = 100
-"""A batch of at least so many that are all refused one by one says that the fault is not with them."""
-
-MOST_REPEATS: Final = 10_000
-"""Repeats that may wait for names under way; then the reader waits for them too."""
-
-LOST_AT_A_GATEWAY: Final = frozenset({502, 504})
-
-_FAILED: Final = Outcome.FAILED  # looked up in its enum it takes much longer, on Python 3.11 ten times as long
 
 
 class Operation(ABC, Generic[InputT, SubjectT, ItemT]):
@@ -346,6 +345,7 @@ def verdict_on_all(error: MailChannelsError) -> Verdict:
 
 
 async def _in_pieces(inputs: AnyIterable[T]) -> AsyncGenerator[Iterable[T], None]:
+    """Give what `for` can go through; iterables stay open, whose they are, and pieces are closed, which begin here."""
     if isinstance(inputs, InPieces):
         async with aclosing(inputs.pieces()) as pieces:
             async for piece in pieces:

@@ -19,6 +19,11 @@ REMEMBERED: Final = 50_000
 
 LISTED_LATELY: Final = 10_000
 
+NAME_ALONE: Final = b""
+"""The fragment of an entry that is nothing but its key: nearly all of a million are, and need keep nothing more."""
+
+_NAME_ALONE: Final = hash(NAME_ALONE)
+
 
 @define
 class Verdict:
@@ -41,7 +46,7 @@ class Entry(Generic[SubjectT]):
         index: The position of the input.
         key: The name.
         subject: What its item is about.
-        fragment: What is sent for it; empty where that is the name alone, since so many of them are kept.
+        fragment: What is sent for it; `NAME_ALONE` where that is to be made of the key.
         repeats: Inputs that say the same.
         attempts: Requests that it was sent in.
         generation: Where it is known until its outcome takes its place.
@@ -60,7 +65,7 @@ Past: TypeAlias = "int | tuple[int, int, Verdict]"
 """What is remembered of an entry: its index, its content's hash, and what came of it; or its index alone, where it was
 a name alone and came to what is usual.
 
-Numbers are nothing to the garbage collector, which took 5 % of a job's time to visit a tuple for each name.
+Numbers, unlike tuples, are nothing to the garbage collector.
 """
 
 
@@ -120,13 +125,10 @@ class Repeats(Generic[SubjectT]):
 
     def settle(self, entry: Entry[SubjectT], verdict: Verdict) -> None:
         """Remember what an entry came to, and not the entry itself."""
-        usual = self._usual
-        if usual is None and verdict.outcome is Outcome.SUCCEEDED:
-            usual = self._usual = verdict
-        if verdict is usual and not entry.fragment:
+        # Most successes of a job share one verdict; one with a login link, which is a secret, must not stay here.
+        if self._usual is None and verdict.outcome is Outcome.SUCCEEDED and verdict.value is None:
+            self._usual = verdict
+        if verdict is self._usual and not entry.fragment:
             entry.generation[entry.key] = entry.index
         else:
             entry.generation[entry.key] = (entry.index, hash(entry.fragment), verdict)
-
-
-_NAME_ALONE: Final = hash(b"")

@@ -172,7 +172,8 @@ def is_echo(stored: Json, asked: Domain) -> bool:
     if stored.get("admins") != asked.admins or stored.get("aliases") != asked.aliases:
         return False
     servers = asked.downstream_addresses
-    records = stored[key] if (key := "downstreamAddresses") in stored else stored.get("downstreamAddress")
+    key = "downstreamAddresses" if "downstreamAddresses" in stored else "downstreamAddress"
+    records = stored.get(key)
     if servers is None or records is None or len(servers) != len(records):
         return servers is records
     for server, record in zip(servers, records, strict=True):

@@ -210,9 +210,9 @@ def record_to_cell(record: DownstreamAddress) -> str:
 
 
 def line_to_cells(line: str, domain: Domain | str | None) -> dict[str, str]:
-    """Give a line of JSON as cells that read back as the same domain, or the line itself where none do."""
+    """Give a domain as cells that read back as the same, or the line it was read from where none do."""
     if isinstance(domain, str):
-        domain = Domain(domain)
+        return {"domain": line}
     if domain is not None:
         cells = domain_to_cells(domain)
         stripped = {name: cell.strip() for name, cell in cells.items()}
@@ -221,6 +221,11 @@ def line_to_cells(line: str, domain: Domain | str | None) -> dict[str, str]:
                 return cells
         except InvalidInput:
             pass
+    if not line and domain is not None:
+        try:
+            line = to_line(domain)
+        except TypeError:  # what UTF-8 cannot spell
+            line = repr(domain.domain)
     return {"domain": line.strip()}
 
 

@@ -48,7 +48,6 @@ class Feed(InPieces[T]):
 
     Attributes:
         is_read: Whether there is nothing left to read.
-        answered: Gives the row that was fed at a position, and forgets it.
     """
 
     def __init__(
@@ -76,9 +75,9 @@ class Feed(InPieces[T]):
         self._is_ending = False
         self._is_left = False
         self._pending: dict[int, Row[T]] = {}
-        self.answered: Callable[[int], Row[T]] = self._pending.pop
         # Lines and positions mostly count on together: only where they do not is anything kept.
-        self._fed = self._gap = 0
+        self._fed = 0
+        self._gap = 0  # of no row: lines count from 1
         self._gap_positions = array("q")
         self._gaps = array("q")
 
@@ -133,6 +132,10 @@ class Feed(InPieces[T]):
     def line(self, index: int) -> int:
         """Give the line of the row that was fed at this position, answered or not."""
         return index + self._gaps[bisect_right(self._gap_positions, index) - 1]
+
+    def answered(self, index: int) -> Row[T]:
+        """Give the row that was fed at this position, and forget it."""
+        return self._pending.pop(index)
 
     def unanswered(self) -> Iterator[Row[T]]:
         """Give the rows that were fed and not answered."""

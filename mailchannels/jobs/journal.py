@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from datetime import UTC, datetime
-from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define
@@ -238,10 +237,10 @@ class Journal:
             number, place = divmod(positions[start], _BLOCK)
             if number not in blocks:
                 blocks[number] = bytearray(self._states(number))
-            there = slice(place, place + end - start)
-            if PROBLEM in (before := blocks[number][there]):
+            stretch = slice(place, place + end - start)
+            if PROBLEM in (before := blocks[number][stretch]):
                 forgotten += [(positions[start] + i,) for i, state in enumerate(before) if state == PROBLEM]
-            blocks[number][there] = states[start:end]
+            blocks[number][stretch] = states[start:end]
         many = self._database.execute_many
         many("INSERT OR REPLACE INTO block VALUES (?, ?)", [(number, bytes(block)) for number, block in blocks.items()])
         if forgotten:
@@ -350,16 +349,16 @@ class Journal:
 
 
 def _stretches(positions: list[int]) -> Iterator[tuple[int, int]]:
-    """Cut positions, by their places in the sequence, where they do not count on or a block ends."""
-    start = 0
-    while start < len(positions):
-        first = positions[start]
-        there = positions[start : start + _BLOCK - first % _BLOCK]
-        if there == [*range(first, first + len(there))]:
-            end = start + len(there)
-        else:
-            expected = count(first)
-            end = start + next(place for place, position in enumerate(there) if position != next(expected))
+    """Cut positions, by their places in the list, where they do not count on or a block ends."""
+    start, length = 0, len(positions)
+    is_one = bool(positions) and positions == [*range(positions[0], positions[0] + length)]
+    while start < length:
+        end = start + 1
+        most = min(length, start + _BLOCK - positions[start] % _BLOCK)
+        if is_one:
+            end = most
+        while end < most and positions[end] == positions[end - 1] + 1:
+            end += 1
         yield start, end
         start = end
 

@@ -1,4 +1,4 @@
-"""Physical lines of text: numbered, and given back where a record took too many.
+"""Physical lines of text: numbered, read ahead in blocks, and given back where a record took too many.
 
 Nothing here knows what is written in them.
 """
@@ -24,16 +24,21 @@ _BLOCK: Final = 65_536  # characters, and what is left of the last line
 class Lines:
     """Physical lines, numbered; those taken since the last `start` can be given back.
 
+    They are taken one by one, or, of a file, by the block.
+
     Args:
-        text: Where they come from.
+        source: Where they come from.
         is_stream: Whether the next may keep its reader waiting, so that none is looked at before it is needed.
+
+    Attributes:
+        block: Whole lines of a file that were read ahead; empty while lines are taken one by one.
     """
 
-    def __init__(self, text: IO[str], *, is_stream: bool) -> None:
+    def __init__(self, source: IO[str], *, is_stream: bool) -> None:
         self.is_stream: bool = is_stream
-        self._text = text
-        self._ahead = ""
-        self._again: deque[str] = deque()
+        self.block: str = ""
+        self._source = source
+        self._waiting: deque[str] = deque()
         self._taken: list[str] = []
         self._number = 0
 
@@ -41,9 +46,10 @@ class Lines:
         return self
 
     def __next__(self) -> str:
-        if self._ahead and not self._again:
+        if self.block:
             self.split()
-        line = self._again.popleft() if self._again else next(self._text)
+        # Where nothing waits, only the rest of a record is read here, or the beginning of the file.
+        line = self._waiting.popleft() if self._waiting else next(self._source)
         self._taken.append(line)
         self._number += 1
         return line
@@ -52,39 +58,30 @@ class Lines:
         """Begin a new record with the next line."""
         self._taken.clear()
 
-    @property
-    def is_ahead(self) -> bool:
-        """Whether there is text that was read and not taken."""
-        return bool(self._ahead or self._again)
+    def read_ahead(self) -> bool:
+        """Have text of a file ready, which may take as long as the disk takes; False at its end."""
+        if not self.has_lines and not self.block:
+            self.block = self._source.read(_BLOCK)
+            if self.block:
+                self.block += self._source.readline()
+        return self.has_lines or bool(self.block)
 
-    def read_ahead(self) -> None:
-        """Read the next block of a file, which may take as long as the disk takes; nothing at its end."""
-        self._ahead += self._text.read(_BLOCK)
-        if self._ahead:
-            self._ahead += self._text.readline()
-
-    def block(self) -> str:
-        """Look at the next block of a file, whole lines of it; nothing at its end."""
-        if not self._ahead:
-            self.read_ahead()
-        return self._ahead
-
-    def take_block(self, lines: int) -> int:
-        """Take the block that was looked at, which has so many lines, and give the number of the first."""
+    def take_block(self, count: int) -> int:
+        """Take the block, which is known to have so many lines, and give the number of the first."""
         self.start()
-        self._ahead = ""
-        self._number += lines
-        return self._number - lines + 1
+        self.block = ""
+        self._number += count
+        return self._number - count + 1
 
     def split(self) -> None:
-        """Have the block that was looked at gone through line by line."""
-        self._again.extend(lines_of(self._ahead))
-        self._ahead = ""
+        """Have the block taken line by line."""
+        self._waiting.extend(lines_of(self.block))
+        self.block = ""
 
     @property
-    def pending(self) -> bool:
-        """Whether there are lines that were looked at or given back, and not taken since."""
-        return bool(self._again)
+    def has_lines(self) -> bool:
+        """Whether there are lines to be taken one by one that need not be read."""
+        return bool(self._waiting)
 
     @property
     def first_number(self) -> int:
@@ -109,7 +106,7 @@ class Lines:
         return None
 
     def _give_back(self, first: int) -> None:
-        self._again.extendleft(reversed(self._taken[first:]))
+        self._waiting.extendleft(reversed(self._taken[first:]))
         self._number -= len(self._taken) - first
         del self._taken[first:]
 
@@ -119,12 +116,13 @@ def lines_of(text: str) -> list[str]:
     return StringIO(text, newline="").readlines()
 
 
-_are_single_words: Final = re.compile(r"(?:[^\s,{]++(?:\r\n?+|\n|\Z))*+").fullmatch
+# No name is longer, and the csv module refuses cells that are much longer.
+_are_words: Final = re.compile(r'(?:[^\s",{]{1,1000}+(?:\r\n?+|\n|\Z))*+').fullmatch
 
 
 def is_one_word_a_line(text: str) -> bool:
-    """Whether every line is one word and holds no comma, nor the brace of a line of JSON, so that it is a cell."""
-    return _are_single_words(text) is not None
+    """Whether each line is one cell as it stands: a word without quotes, commas or the brace of a line of JSON."""
+    return _are_words(text) is not None and not undecodable(text)
 
 
 def undecodable(text: str) -> bool:

@@ -95,13 +95,16 @@ class JsonLines(Generic[T]):
         self.known: Sequence[str] = kind.keys
         self.ignored: list[str] = sorted(ignored)
 
-    def __iter__(self) -> Iterator[Row[T]]:
+    def rows(self) -> Iterator[Row[T]]:
+        """Read the rows of the text that is ready, or all those of a stream."""
         lines = self._lines
-        lines.start()
-        for text in lines:
+        while lines.is_stream or lines.has_lines or lines.block:
+            lines.start()
+            text = next(lines, None)
+            if text is None:
+                return
             if text.strip():
                 yield self._row(lines.first_number, text)
-            lines.start()
 
     def _row(self, number: int, text: str) -> Row[T]:
         error: InvalidInput
@@ -154,22 +157,23 @@ class Table(Generic[T]):
         # A row that cannot be taken apart is reported whole, which must not report a login link.
         self._secret = any(name.lower() == _LOGIN_LINK for name in names)
 
-    def __iter__(self) -> Iterator[Row[T]]:
+    def rows(self) -> Iterator[Row[T]]:
+        """Read the rows of the text that is ready, or all those of a stream."""
         yield from self._singly()
-        while not self._lines.is_stream and (block := self._lines.block()):
-            yield from self._together(block)
+        if self._lines.block:
+            yield from self._together(self._lines.block)
             yield from self._singly()
 
     def _together(self, block: str) -> Iterator[Row[T]]:
         """Read lines of which each is a record, in half the time; where one is none, they are gone through singly."""
         lines = self._lines
-        if '"' in block or undecodable(block):
-            lines.split()
-            return
         if self._from_name is not None and self._width == 1 and is_one_word_a_line(block):
             names = block.split()
             numbers = count(lines.take_block(len(names)))
             yield from map(Row, numbers, names, map(self._from_name, names), repeat(self._to_cells), names)
+            return
+        if '"' in block or undecodable(block):
+            lines.split()
             return
         texts = lines_of(block)
         try:
@@ -177,15 +181,16 @@ class Table(Generic[T]):
         except csv.Error:
             lines.split()
             return
-        for number, text, record in zip(count(lines.take_block(len(texts))), texts, records, strict=False):
+        first = lines.take_block(len(texts))
+        for number, (text, record) in enumerate(zip(texts, records, strict=True), first):
             row = self._row(number, record, text)
             if row is not None:
                 yield row
 
     def _singly(self) -> Iterator[Row[T]]:
-        """Read the records of lines that were looked at and not taken, or all those of a stream."""
+        """Read the records of lines that are to be taken one by one, as all those of a stream are."""
         lines = self._lines
-        while lines.pending or lines.is_stream:
+        while lines.has_lines or lines.is_stream:
             lines.start()
             try:
                 record = next(self._reader)

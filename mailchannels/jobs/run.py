@@ -210,7 +210,7 @@ class Run(Generic[T, ItemT]):
         for item in result.successes:
             row = answered(item.index)
             if isinstance(item, BulkProvisionItem):
-                state = NEW if item.code == _CREATED and item.attempts else _state(row, item)
+                state = _state(row, item)
                 if item.settings_applied:
                     simply.append(row)
                     states.append(state)
@@ -298,7 +298,9 @@ _TOGETHER: Final = 1_000
 
 
 def _state(row: Row[Any], item: BulkProvisionItem) -> int:
-    """Say whether a domain that is not new was there, as far as can be known: a lost answer may have created it."""
+    """Say whether the domain is new, as far as that can be known: a lost answer may have been its creation."""
+    if item.code == _CREATED and item.attempts:
+        return NEW
     is_first = row.attempts + item.attempts == 1 and not row.in_doubt
     return THERE if item.code == _WAS_THERE and is_first else SUCCEEDED
 

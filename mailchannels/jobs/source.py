@@ -131,10 +131,12 @@ async def _async(items: Iterator[Domain | str]) -> AsyncIterator[Domain | str]:
 
 
 def _given_row(line: int, given: Domain | str) -> Row[Domain | str]:
+    # A domain that is nothing but its name says the same as the name, and is to be told from other rows like it.
+    if isinstance(given, str) or (isinstance(given, Domain) and given == Domain(given.domain)):
+        name = given if isinstance(given, str) else given.domain
+        return Row(line, name, name, DOMAINS.to_cells, name)
     if isinstance(given, Domain):
         return Row(line, given.domain, given, DOMAINS.to_cells)
-    if isinstance(given, str):
-        return Row(line, given, given, DOMAINS.to_cells)
     error = InvalidInput("source", f"has a {type(given).__name__} at line {line}; give Domain objects or names")
     return Row(line, repr(given), None, lambda *_: {"domain": repr(given)}, error=error)
 
@@ -174,18 +176,28 @@ class SourceFile(Generic[T]):
         return self._reader.ignored
 
     def __iter__(self) -> Iterator[Row[T]]:
-        yield from self._reader
+        while self.is_stream or self._lines.read_ahead():
+            yield from self._reader.rows()
+            if self.is_stream:
+                break
         self._is_at_end = True
 
     async def take(self, count: int) -> list[Row[T]]:
-        """Read up to so many rows; whatever may take its time is done in a thread that keeps no process alive."""
-        rows = self._rows = self._rows or iter(self)
+        """Read up to so many rows, without keeping the event loop waiting for them."""
         if self.is_stream:
+            rows = self._rows = self._rows or iter(self)
             return await in_daemon_thread(lambda: list(islice(rows, count)))
         # Only the text comes from a thread: rows are best made where they are used, on the same core.
-        if not self._lines.is_ahead:
-            await in_daemon_thread(self._lines.read_ahead)
-        return list(islice(rows, count))
+        taken: list[Row[T]] = []
+        while len(taken) < count:
+            if self._rows is None:
+                if not await in_daemon_thread(self._lines.read_ahead):
+                    break
+                self._rows = self._reader.rows()
+            taken += islice(self._rows, count - len(taken))
+            if len(taken) < count:
+                self._rows = None
+        return taken
 
     def fingerprint(self) -> str | None:
         """Tell the content from any other; None where it cannot be read twice."""
@@ -227,7 +239,7 @@ def open_source(file: str, kind: Kind[T]) -> SourceFile[T]:
     Example:
         >>> with open_source("domains.csv", DOMAINS) as source:
         ...     for row in source:
-        ...         print(row.line, row.value or row.error)
+        ...         print(row.line, row.error or row.value)
     """
     try:
         # Standard input gets a reader of its own: the lock of sys.stdin must be free when the interpreter ends.
@@ -288,13 +300,13 @@ def _count(stream: IO[str], kind: Kind[Any], ignored: set[str] | None) -> int:
     rows = 0
     in_quotes = False
     lines = Lines(stream, is_stream=False)
-    while block := lines.block():
-        if '"' not in block and is_one_word_a_line(block) and not in_quotes and not undecodable(block):
-            words = len(block.split())
+    while lines.read_ahead():
+        if not in_quotes and is_one_word_a_line(lines.block):
+            words = len(lines.block.split())
             rows += words
             lines.take_block(words)
             continue
-        texts = lines_of(block)
+        texts = lines_of(lines.block)
         for number, line in enumerate(texts, lines.take_block(len(texts))):
             if undecodable(line):
                 raise InvalidInput(FILE, f"line {number} is not UTF-8; save the file as UTF-8")

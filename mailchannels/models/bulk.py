@@ -81,7 +81,7 @@ class BulkProvisionItem(BulkItem):
     attempts: int = field(default=0, eq=False)
 
 
-@define
+@define(kw_only=True)
 class BulkLoginLinkItem(BulkItem):
     """What came of one domain of a bulk call for login links.
 
@@ -104,7 +104,7 @@ class BulkLoginLinkItem(BulkItem):
     code: int | None = None
     comment: str | None = None
     login_link: str | None = field(default=None, repr=mask)
-    outcome: Outcome = field(kw_only=True)
+    outcome: Outcome
     error: MailChannelsError | None = None
     attempts: int = field(default=0, eq=False)
 

@@ -201,8 +201,8 @@ def serve(
 def _rare_collections() -> Iterator[None]:
     """Let the garbage collector hold up no answer for long: a batch makes thousands of objects that stay, no cycles.
 
-    Young objects are gone through by ten thousands, and those that have stayed for long hardly ever: half a million
-    domains take it 0.4 s. Only for a process of its own; in somebody else's the collector is not ours to set.
+    Young objects are gone through by ten thousands, and those that have stayed for long hardly ever. Only for a process
+    of its own; in somebody else's the collector is not ours to set.
     """
     previous = gc.get_threshold()
     gc.set_threshold(20_000, 2, 500)
