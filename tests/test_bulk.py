@@ -358,6 +358,54 @@ async def test_a_repeat_that_comes_after_the_answer_shares_it(api: Api) -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_repeat_of_the_very_first_name_after_its_success_is_not_sent_and_not_taken_for_another(
+    api: Api,
+) -> None:
+    answered = anyio.Event()
+
+    async def inputs() -> AsyncIterator[Domain | str]:
+        for name in names(1_000):
+            yield name
+        await answered.wait()
+        yield "D0.example"
+        yield Domain("d0.example", admins=["x@d0.example"])
+
+    results: list[BulkProvisionResult] = []
+    async with client_for() as client:
+        async for result in client.domains.iter_bulk_provision(inputs(), subscription_handle="demo"):
+            results.append(result)
+            answered.set()
+
+    assert api.sizes == [1_000]
+    assert [(item.index, item.code, item.attempts) for item in results[1].successes] == [(1_000, 201, 0)]
+    assert "at index 0, with other content" in str(results[1].errors[0].error)
+
+
+@pytest.mark.asyncio
+async def test_successes_of_one_answer_keep_their_own_codes_and_comments(api: Api) -> None:
+    def say(items: list[Any]) -> httpx.Response:
+        told = [(201, "created"), (200, "there"), (200, None), (201, "created")]
+        return httpx.Response(
+            200,
+            json={
+                "successes": [
+                    {"domain": item, "code": code, "comment": comment}
+                    for item, (code, comment) in zip(items, told, strict=True)
+                ],
+                "errors": [],
+            },
+        )
+
+    api.say = say
+    async with client_for() as client:
+        result = await client.domains.bulk_provision(names(4), subscription_handle="demo")
+
+    assert [(item.code, item.comment) for item in result.successes] == [
+        (201, "created"), (200, "there"), (200, None), (201, "created"),
+    ]  # fmt: skip
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("arrives", [True, False])
 async def test_a_repeat_shares_whether_its_settings_were_applied(arrives: bool, api: Api) -> None:
     def say(items: list[Any]) -> httpx.Response:

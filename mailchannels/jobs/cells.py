@@ -225,7 +225,7 @@ def line_to_cells(line: str, domain: Domain | str | None) -> dict[str, str]:
         try:
             line = to_line(domain)
         except TypeError:  # what UTF-8 cannot spell
-            line = repr(domain.domain)
+            line = domain.domain
     return {"domain": line.strip()}
 
 

@@ -98,6 +98,53 @@ async def test_an_iterable_is_taken_up_and_another_one_refused(
     assert simulator.state.domain_count() == 3_000
 
 
+@pytest.mark.asyncio
+async def test_a_name_and_a_domain_that_is_nothing_else_are_the_same_input(
+    client: AsyncMailChannels, tmp_path: Path
+) -> None:
+    async def run(given: list[Domain | str]) -> Summary:
+        async with AsyncBulkJob(client, iter(given), subscription_handle="demo", journal=tmp_path / "j") as job:
+            return await job.run()
+
+    await run(["a.example", Domain("b.example")])
+
+    assert (await run([Domain("a.example"), "b.example"])).resumed == 2
+
+
+@pytest.mark.asyncio
+async def test_the_report_of_an_iterable_loses_nothing_that_was_given(
+    client: AsyncMailChannels, tmp_path: Path
+) -> None:
+    given: list[Domain | str] = [
+        " a b.example ",
+        Domain("c d.example ", admins=["x@c.example"]),
+        Domain("\ud800.example ", admins=["x@d.example"]),
+    ]
+
+    async with AsyncBulkJob(client, given, subscription_handle="demo", errors=tmp_path / "e.csv") as job:
+        await job.run()
+
+    reported = [row["domain"] for row in csv.DictReader((tmp_path / "e.csv").read_text().splitlines())]
+    assert reported == [
+        " a b.example ", '{"domain":"c d.example ","admins":["x@c.example"]}', r"\ud800.example",
+    ]  # fmt: skip
+
+
+@pytest.mark.asyncio
+async def test_a_conflict_names_the_line_of_the_first_after_lines_that_are_no_rows(
+    client: AsyncMailChannels, tmp_path: Path
+) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text("domain,admins\na.example,\n\n,\nb.example,\n\nc.example,\nb.example,x@b.example\n")
+
+    async with AsyncBulkJob(client, path, subscription_handle="demo") as job:
+        summary = await job.run()
+
+    (problem,) = summary.first
+    assert (problem.line, summary.succeeded) == (8, 3)
+    assert "stands in the input before, at line 5, with other content" in problem.reason
+
+
 def test_a_blocking_job_reads_an_iterable_in_the_thread_that_calls(
     blocking_client: MailChannels, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 from mailchannels import Domain
 from mailchannels.jobs.feed import Feed
 from mailchannels.jobs.rows import Row
-from mailchannels.jobs.source import Source
+from mailchannels.jobs.source import Given, Source
 from mailchannels.jobs.threads import in_daemon_thread
 
 
@@ -38,7 +38,7 @@ def feed_of(source: SlowSource) -> Feed[Domain]:
     return Feed(cast("Source[Domain]", source), ignore, lambda _: None)
 
 
-async def ignore(_: list[Row[Domain]]) -> None:
+async def ignore(_: object) -> None:
     pass
 
 
@@ -96,3 +96,17 @@ async def test_a_source_that_fails_ends_the_feed_and_says_why() -> None:
 
     assert await names(feed) == []
     assert reasons == ["FILE could not be read further: Input/output error"]
+
+
+@pytest.mark.asyncio
+async def test_a_feed_that_ends_in_the_middle_feeds_no_further_row_and_accounts_for_each_once() -> None:
+    feed: Feed[Domain | str] = Feed(Given(["a.example", "b.example", "c.example"]), ignore, lambda _: None)
+
+    fed = []
+    async for name in feed:
+        fed.append(name)
+        feed.end()
+
+    assert fed == ["a.example"]
+    assert [row.name for row in feed.unanswered()] == ["a.example"]
+    assert [row.name async for row in feed.unfed()] == ["b.example", "c.example"]

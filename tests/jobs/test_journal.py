@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from mailchannels import AsyncMailChannels, InvalidInput
+from mailchannels import AsyncMailChannels, InvalidInput, Outcome
 from mailchannels.jobs import AsyncBulkJob, JournalError
-from mailchannels.jobs.journal import NEW, SUCCEEDED, THERE, Journal
+from mailchannels.jobs.journal import NEW, PROBLEM, SUCCEEDED, THERE, Entry, Journal
+from mailchannels.jobs.summary import Problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,6 +103,22 @@ async def test_outcomes_are_kept_in_whatever_order_they_come(tmp_path: Path) -> 
     assert {position: state for position, state in enumerate(states) if state} == {
         0: NEW, 1: THERE, 1_000: SUCCEEDED, 2_999: THERE,
     }  # fmt: skip
+
+
+@pytest.mark.asyncio
+async def test_of_rows_that_fail_and_succeed_later_only_those_that_did_not_succeed_are_told(tmp_path: Path) -> None:
+    def problem(position: int) -> Entry:
+        told = Problem(position + 1, f"d{position}.example", Outcome.FAILED, 500, reason="oops")
+        return Entry(position, told, {"domain": f"d{position}.example"}, (), again=True)
+
+    failed = [1, 4, 5, 1_003]
+    with closing(Journal(str(tmp_path / "j"))) as journal:
+        await journal.promise(2_000)
+        await journal.keep(failed, bytes([PROBLEM] * 4), [problem(position) for position in failed])
+        await journal.keep([*range(3, 8), 999, 1_000, 1_002, 1_003], bytes([NEW] * 9))
+
+        assert [told.name for told, _, _ in journal.problems()] == ["d1.example"]
+        assert journal.counts() == {NEW: 9, THERE: 0, SUCCEEDED: 0, PROBLEM: 1}
 
 
 @pytest.mark.asyncio

@@ -4,6 +4,7 @@ import os
 import threading
 import tracemalloc
 from collections.abc import Iterable
+from io import TextIOWrapper
 from pathlib import Path
 from unittest import mock
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from mailchannels import Domain, DomainSettings, DownstreamAddress, InvalidInput
 from mailchannels.jobs import lines
+from mailchannels.jobs import source as source_room
 from mailchannels.jobs.kinds import DOMAINS
 from mailchannels.jobs.rows import Row
 from mailchannels.jobs.source import open_source
@@ -384,19 +386,25 @@ LINES = [
     "d.example,,surplus",
     "e.example,\0",
     "f.example",
+    "g.example\rh.example",
+    "i.example\x85",
+    "{}",
+    "  j.example",
 ]
+HEADERS = ["", "domain", "domain,admins", "note,domain", "domain,line,code,reason,outcome,attempts,retryable"]
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.sampled_from(LINES), max_size=12))
-@example(["a.example", "b.example", "c.example", 'd.example,"x;', 'y"', "e.example"])
-@example(["f.example," + "x" * 200_000, "a.example"])
-def test_a_file_has_the_rows_that_a_stream_of_the_same_lines_has(tmp_path: Path, text: list[str]) -> None:
+@given(st.sampled_from(HEADERS), st.lists(st.sampled_from(LINES), max_size=12))
+@example("domain,admins", ["a.example", "b.example", "c.example", 'd.example,"x;', 'y"', "e.example"])
+@example("domain,admins", ["f.example," + "x" * 200_000, "a.example"])
+@example("domain", ["a.example", "x" * 140_000, "b.example"])
+def test_a_file_has_the_rows_that_a_stream_of_the_same_lines_has(tmp_path: Path, header: str, text: list[str]) -> None:
     def told(found: Iterable[Row[Domain | str]]) -> list[tuple[object, ...]]:
         return [(row.line, row.name, row.value, str(row.error), row.cells, row.surplus) for row in found]
 
     path, pipe = tmp_path / "domains.csv", tmp_path / "pipe"
-    path.write_text("\n".join(["domain,admins", "first.example", *text]))
+    path.write_bytes("\n".join([*filter(None, [header]), "first.example", *text]).encode())
     if not pipe.exists():
         os.mkfifo(pipe)
     # Rows of a file are read in blocks, those of a stream one by one.
@@ -409,6 +417,16 @@ def test_a_file_has_the_rows_that_a_stream_of_the_same_lines_has(tmp_path: Path,
     writer.join()
 
     assert of_file == of_stream
+
+
+def test_lines_within_quotes_are_not_counted_as_rows_wherever_a_block_ends(csv_path: Path) -> None:
+    csv_path.write_text(
+        'domain,admins\na.example,"x@a.example;\n' + "y@a.example;\n" * 9 + 'z@a.example"\nb.example,\n'
+    )
+
+    with mock.patch.object(lines, "_BLOCK", 16), open_source(str(csv_path), DOMAINS) as source:
+        assert source.total == 2
+        assert [row.name for row in source] == ["a.example", "b.example"]
 
 
 def test_a_line_of_json_that_is_not_utf8_costs_a_stream_only_its_row(tmp_path: Path) -> None:
@@ -434,6 +452,45 @@ def test_a_stream_whose_first_line_is_not_utf8_is_refused(tmp_path: Path) -> Non
     with pytest.raises(InvalidInput, match="is not UTF-8 in its first line; save it as UTF-8"):
         open_source(str(pipe), DOMAINS)
     os.close(writer)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("name", "first", "line"),
+    [
+        ("domains.csv", "domain", "d{}.example"),
+        ("domains.csv", "domain,admins", "d{0}.example,x@d{0}.example"),
+        ("domains.csv", "domain,admins", '"d{0}.example","x@d{0}.example"'),
+        ("domains.jsonl", "", '{{"domain": "d{0}.example", "admins": ["x@d{0}.example"]}}'),
+    ],
+)
+async def test_no_text_of_a_file_is_read_on_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, first: str, line: str
+) -> None:
+    readers: set[int] = set()
+
+    class Told(TextIOWrapper):
+        def read(self, size: int | None = -1, /) -> str:
+            readers.add(threading.get_ident())
+            return super().read(size)
+
+        def __next__(self) -> str:  # type: ignore[override]  # as it is in truth
+            readers.add(threading.get_ident())
+            return super().__next__()
+
+    path = tmp_path / name
+    path.write_text("\n".join([*filter(None, [first]), *(line.format(number) for number in range(5_000))]))
+    opened = path.open("rb")  # the source closes it
+    monkeypatch.setattr(source_room, "_text", lambda _: Told(opened, encoding="utf-8", newline=""))
+    with open_source(str(path), DOMAINS) as source:
+        readers.clear()
+        found: list[str] = []
+        while rows_of := await source.take(1_000):
+            found += [row.name for row in rows_of]
+
+    assert found == [f"d{number}.example" for number in range(5_000)]
+    assert readers
+    assert threading.get_ident() not in readers
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
