@@ -187,6 +187,7 @@ def test_the_cap_is_64_mb_and_a_body_of_that_size_is_read(way: Way) -> None:
         (gzip.compress(b'{"domains": [], "total": 0}')[:-9], "gzip", "it ends too early"),
         (b"\x0b\x02\x80{}\x03", "br", "the body is encoded as 'br', which was not asked for"),
     ],
+    ids=["no gzip", "cut short", "not asked for"],
 )
 def test_a_body_that_cannot_be_decompressed_is_unexpected(
     body: bytes, encoding: str, said: str, way: Way, waits: list[float]
