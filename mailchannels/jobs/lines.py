@@ -61,9 +61,9 @@ class Lines:
     def read_ahead(self) -> bool:
         """Have text of a file ready, which may take as long as the disk takes; False at its end."""
         if not self.has_lines and not self.block:
-            self.block = self._source.read(_BLOCK)
-            if self.block:
-                self.block += self._source.readline()
+            text = self._source.read(_BLOCK)
+            # At once, so that no part of a line is taken for one where the rest cannot be read.
+            self.block = text + self._source.readline() if text else ""
         return self.has_lines or bool(self.block)
 
     def take_block(self, count: int) -> int:

@@ -160,6 +160,7 @@ class SourceFile(Generic[T]):
         self.total = total
         self.is_stream: bool = total is None
         self._rows: Iterator[Row[T]] | None = None
+        self._failure: OSError | None = None
         self._is_at_end = False
         self._stream = stream
         self._lines = lines
@@ -183,20 +184,27 @@ class SourceFile(Generic[T]):
         self._is_at_end = True
 
     async def take(self, count: int) -> list[Row[T]]:
-        """Read up to so many rows, without keeping the event loop waiting for them."""
+        """Read up to so many rows, without keeping the event loop waiting; an error comes after the rows before it."""
         if self.is_stream:
             rows = self._rows = self._rows or iter(self)
             return await in_daemon_thread(lambda: list(islice(rows, count)))
         # Only the text comes from a thread: rows are best made where they are used, on the same core.
         taken: list[Row[T]] = []
-        while len(taken) < count:
-            if self._rows is None:
-                if not await in_daemon_thread(self._lines.read_ahead):
-                    break
-                self._rows = self._reader.rows()
-            taken += islice(self._rows, count - len(taken))
-            if len(taken) < count:
-                self._rows = None
+        if self._failure is not None:
+            raise self._failure
+        try:
+            while len(taken) < count:
+                if self._rows is None:
+                    if not await in_daemon_thread(self._lines.read_ahead):
+                        break
+                    self._rows = self._reader.rows()
+                taken += islice(self._rows, count - len(taken))
+                if len(taken) < count:
+                    self._rows = None
+        except OSError as error:
+            if not taken:
+                raise
+            self._failure = error
         return taken
 
     def fingerprint(self) -> str | None:

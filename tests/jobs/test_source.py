@@ -493,6 +493,44 @@ async def test_no_text_of_a_file_is_read_on_the_event_loop(
     assert threading.get_ident() not in readers
 
 
+@pytest.mark.asyncio
+@pytest.mark.parametrize("fails", ["read", "readline"])
+async def test_where_a_file_cannot_be_read_further_the_rows_before_it_are_given_and_none_is_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    calls: list[str] = []
+
+    class Failing(TextIOWrapper):
+        has_begun = False
+
+        def read(self, size: int | None = -1, /) -> str:
+            return self.called("read", super().read(size))
+
+        def readline(self, size: int = -1, /) -> str:  # type: ignore[override]  # as it is in truth
+            return self.called("readline", super().readline(size))
+
+        def called(self, name: str, text: str) -> str:
+            calls.append(name)
+            if self.has_begun and calls.count(fails) == 3:
+                raise OSError(5, "Input/output error")
+            return text
+
+    path = tmp_path / "domains.csv"
+    path.write_text("domain\n" + "".join(f"d{number}.example\n" for number in range(100, 200)))
+    failing = Failing(path.open("rb"), encoding="utf-8", newline="")
+    monkeypatch.setattr(source_room, "_text", lambda _: failing)
+    monkeypatch.setattr(lines, "_BLOCK", 130)  # ten lines and a bit
+    with open_source(str(path), DOMAINS) as source:
+        calls.clear()
+        failing.has_begun = True
+        found = [row.name for row in await source.take(1_000)]
+        with pytest.raises(OSError, match="Input/output"):
+            await source.take(1_000)
+
+    assert 20 <= len(found) < 40
+    assert found == [f"d{number}.example" for number in range(100, 100 + len(found))]
+
+
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     def peak(count: int) -> int:
         path = tmp_path / f"{count}.csv"
