@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from ..jobs.journal import Journal
 from ..jobs.report import ErrorFile, ErrorTable
 from ..jobs.state import job_state
-from .output import say
+from .output import say, warn
 from .results import state_json, state_text
 
 __all__ = ["app"]
@@ -53,6 +53,10 @@ def errors(
         else:
             with ErrorFile(output, journal.columns, {"PATH": path}) as table:
                 _write(journal, table)
+        state = job_state(journal)
+    undone = state.in_flight + (state.left or 0)
+    if undone:
+        warn(f"{undone:,} rows have no outcome yet and are left out; the command of the job goes on with them")
     return 0
 
 

@@ -249,6 +249,8 @@ class Table(Generic[T]):
         first = self._lines.peek()
         if first is not None and self._kind.is_row(first.strip()):
             return None
+        if first is not None and first.lstrip().startswith("{"):
+            raise InvalidInput(FILE, "its first line is JSON; a file of JSON Lines is to be called .jsonl or .ndjson")
         self._lines.start()
         try:
             names = _without_trailing_blanks([cell.strip() for cell in next(self._reader)])

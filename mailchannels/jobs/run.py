@@ -238,7 +238,7 @@ class Run(Generic[T, ItemT]):
         return Account.of_problem(
             row,
             Outcome.UNKNOWN if is_unknown else item.outcome,
-            reason,
+            _SENT_BEFORE + reason if is_unknown else reason,
             code=item.code,
             retryable=item.retryable,
             invalid=is_invalid,
@@ -282,7 +282,8 @@ class Run(Generic[T, ItemT]):
         ]
         async for row in self._feed.unfed():
             outcome = Outcome.UNKNOWN if row.in_doubt else Outcome.NOT_SENT
-            accounts.append(Account.of_problem(row, outcome, f"not sent, because {why}"))
+            reason = f"not sent, because {why}"
+            accounts.append(Account.of_problem(row, outcome, _SENT_BEFORE + reason if row.in_doubt else reason))
             if len(accounts) >= _TOGETHER:
                 await self._ledger.settle(Settled(accounts=accounts))
                 self._show()
@@ -295,6 +296,7 @@ class Run(Generic[T, ItemT]):
 
 
 _TOGETHER: Final = 1_000
+_SENT_BEFORE: Final = "an earlier run may have sent it; in this one "
 
 
 def _state(row: Row[Any], item: BulkProvisionItem) -> int:

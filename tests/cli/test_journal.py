@@ -255,6 +255,26 @@ sys.exit(code)
     return Run(done.returncode, done.stdout, done.stderr)
 
 
+def test_what_a_killed_run_may_have_sent_and_the_next_does_not_is_told_as_that(
+    tmp_path: Path, mailchannels: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, names(10_000))
+    with running(latency=0.2):
+        kill_after_first_answer(*JOB, "--concurrency", "1")
+        told = mailchannels("jobs", "errors", "job.journal")
+        monkeypatch.setenv("MAILCHANNELS_API_KEY", "no-such-key")
+        refused = mailchannels(*JOB, "--errors", "errors.csv", "--concurrency", "1")
+
+    left = report(tmp_path / "errors.csv")
+    reasons = {row["outcome"]: row["reason"] for row in left}
+    assert (told.code, refused.code) == (0, 4)
+    assert f"{len(left):,} rows have no outcome yet and are left out" in told.err
+    assert reasons["unknown"].startswith(
+        "an earlier run may have sent it; in this one not sent, because the job stopped"
+    )
+    assert reasons["not_sent"].startswith("not sent, because the job stopped")
+
+
 # --- refused
 
 

@@ -210,6 +210,7 @@ def test_a_row_that_cannot_be_taken_apart_does_not_report_a_login_link(csv_path:
         ("name,admins\na.example,\n", "has no column 'domain': its first line has 'name', 'admins'"),
         ("domains\na.example\n", "has no column 'domain': its first line has 'domains'"),
         ("localhost\n", "has no column 'domain'"),
+        ('{"domain": "a.example"}\n', "is to be called .jsonl or .ndjson"),
         ('"domain"s\na.example\n', "its header is not CSV"),
         ("domain;admins\na.example;\n", "is separated by semicolons; save it as CSV separated by commas"),
         ("domain,Domain\na.example,b.example\n", "more than one column 'domain'"),
