@@ -21,7 +21,6 @@ from mailchannels.simulator import Fault, Faults, Simulator
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-SOON = 0.2  # seconds, for what must time out
 SILENCE = 1.0  # seconds, for what must have been sent before it times out
 
 pytestmark = pytest.mark.usefixtures("environment")

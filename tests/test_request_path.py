@@ -830,7 +830,7 @@ async def test_no_log_record_shows_the_key(caplog: pytest.LogCaptureFixture, wai
             with pytest.raises(APIError):
                 await client.domains.list()
             with pytest.raises(RequestTimeout):
-                await client.domains.list(timeout=SOON)
+                await client.domains.list(timeout=1.5)
             with pytest.raises(ConnectError):
                 await lost.domains.list()
 
