@@ -190,10 +190,8 @@ class SourceFile(Generic[T]):
             return await in_daemon_thread(lambda: list(islice(rows, count)))
         # Only the text comes from a thread: rows are best made where they are used, on the same core.
         taken: list[Row[T]] = []
-        if self._failure is not None:
-            raise self._failure
         try:
-            while len(taken) < count:
+            while self._failure is None and len(taken) < count:
                 if self._rows is None:
                     if not await in_daemon_thread(self._lines.read_ahead):
                         break
@@ -202,9 +200,9 @@ class SourceFile(Generic[T]):
                 if len(taken) < count:
                     self._rows = None
         except OSError as error:
-            if not taken:
-                raise
             self._failure = error
+        if self._failure is not None and not taken:
+            raise self._failure
         return taken
 
     def fingerprint(self) -> str | None:
