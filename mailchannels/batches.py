@@ -15,8 +15,9 @@ import attrs
 
 from . import checks, wire
 from .background import Results
-from .bulk import AnyIterable, Operation, Stream, count_attempt
+from .bulk import Operation, Stream, count_attempt
 from .errors import InvalidInput, error_for_status
+from .inputs import AnyIterable
 from .models import BulkLoginLinkItem, BulkProvisionItem, Domain, DownstreamAddress, Outcome
 from .models.bulk import BulkItem
 from .names import canonical_name, canonical_or_folded
@@ -114,11 +115,11 @@ class Provisioning(Operation[Domain | str, Domain | str, BulkProvisionItem]):
         asked = {entry.key: entry.subject for entry in entries}
         found: dict[str, tuple[Domain | str, Verdict]] = {}
         for position, success in enumerate(batch.successes or ()):
+            wire.spell_once(success)
             echo = _echo(success, asked)
             if echo is not None:
                 found[echo[0].domain] = echo
                 continue
-            wire.spell_once(success)
             commented = answer.read_part(success, wire.CommentedDomain, f"$.successes[{position}]")
             for key, _ in _matched([commented], asked, lambda item: item.domain.domain):
                 stored = commented.domain
@@ -134,7 +135,7 @@ class Provisioning(Operation[Domain | str, Domain | str, BulkProvisionItem]):
         # Arguments by position take half the time of those by keyword, which adds up.
         return BulkProvisionItem(
             index,
-            Domain(subject) if isinstance(subject, str) else subject,
+            _domain(subject),
             verdict.code,
             verdict.comment,
             verdict.settings_applied,

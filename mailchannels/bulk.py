@@ -8,9 +8,9 @@ whoever reads the results holds them back. What a batch is made of and how its a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import anyio
 
@@ -28,6 +28,7 @@ from .errors import (
     Unauthorized,
     UnprocessableEntity,
 )
+from .inputs import AnyIterable, in_pieces
 from .models.bulk import RETRYABLE_CODES, BulkItem, Outcome
 from .repeats import Entry, Repeats, Verdict
 
@@ -39,9 +40,6 @@ InputT = TypeVar("InputT")
 SubjectT = TypeVar("SubjectT")
 ItemT = TypeVar("ItemT", bound=BulkItem)
 
-AnyIterable: TypeAlias = Iterable[T] | AsyncIterable[T]
-"""What a bulk call reads from: anything that `for` or `async for` can go through, of any length."""
-
 ENOUGH_TO_JUDGE: Final = 100
 """A batch of at least so many that are all refused one by one says that the fault is not with them."""
 
@@ -51,20 +49,6 @@ MOST_REPEATS: Final = 10_000
 LOST_AT_A_GATEWAY: Final = frozenset({502, 504})
 
 _FAILED: Final = Outcome.FAILED  # looked up in its enum it takes much longer, on Python 3.11 ten times as long
-
-
-class InPieces(ABC, AsyncIterable[T]):
-    """An input of which many come at once, as from a file: what `async for` costs for each is saved."""
-
-    @abstractmethod
-    def pieces(self) -> AsyncGenerator[Iterable[T], None]:
-        """Give the input in pieces of any size."""
-
-    async def __aiter__(self) -> AsyncGenerator[T, None]:
-        async with aclosing(self.pieces()) as pieces:
-            async for piece in pieces:
-                for given in piece:
-                    yield given
 
 
 class Operation(ABC, Generic[InputT, SubjectT, ItemT]):
@@ -131,7 +115,7 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
     async def _read(self, inputs: AnyIterable[InputT], send: MemoryObjectSendStream[list[ItemT]]) -> None:
         failure: Exception | None = None
         with send:
-            async with aclosing(_in_pieces(inputs)) as pieces, anyio.create_task_group() as workers:
+            async with aclosing(in_pieces(inputs)) as pieces, anyio.create_task_group() as workers:
                 batch: list[Entry[SubjectT]] = []
                 index = 0
                 size = self._operation.batch_size
@@ -342,16 +326,3 @@ def verdict_on_all(error: MailChannelsError) -> Verdict:
     if isinstance(error, ConfigurationError) or (isinstance(error, RequestError) and not error.maybe_applied):
         return Verdict(Outcome.NOT_SENT, comment=str(error), error=error)
     return Verdict(Outcome.UNKNOWN, comment=str(error), error=error)
-
-
-async def _in_pieces(inputs: AnyIterable[T]) -> AsyncGenerator[Iterable[T], None]:
-    """Give what `for` can go through; iterables stay open, whose they are, and pieces are closed, which begin here."""
-    if isinstance(inputs, InPieces):
-        async with aclosing(inputs.pieces()) as pieces:
-            async for piece in pieces:
-                yield piece
-    elif isinstance(inputs, AsyncIterable):
-        async for given in inputs:
-            yield (given,)
-    else:
-        yield inputs

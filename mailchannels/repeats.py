@@ -22,8 +22,6 @@ LISTED_LATELY: Final = 10_000
 NAME_ALONE: Final = b""
 """The fragment of an entry that is nothing but its key: nearly all of a million are, and need keep nothing more."""
 
-_NAME_ALONE: Final = hash(NAME_ALONE)
-
 
 @define
 class Verdict:
@@ -116,7 +114,7 @@ class Repeats(Generic[SubjectT]):
         if isinstance(known, Entry):
             index, content, verdict = known.index, hash(known.fragment), known
         elif isinstance(known, int):
-            index, content, verdict = known, _NAME_ALONE, self._usual
+            index, content, verdict = known, hash(NAME_ALONE), self._usual
         else:
             index, content, verdict = known
         if content == hash(entry.fragment):

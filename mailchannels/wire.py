@@ -171,9 +171,7 @@ def is_echo(stored: Json, asked: Domain) -> bool:
         return False
     if stored.get("admins") != asked.admins or stored.get("aliases") != asked.aliases:
         return False
-    servers = asked.downstream_addresses
-    key = "downstreamAddresses" if "downstreamAddresses" in stored else "downstreamAddress"
-    records = stored.get(key)
+    servers, records = asked.downstream_addresses, stored.get("downstreamAddresses")
     if servers is None or records is None or len(servers) != len(records):
         return servers is records
     for server, record in zip(servers, records, strict=True):

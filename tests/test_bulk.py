@@ -283,6 +283,25 @@ async def test_a_refused_input_is_given_back_as_it_was(api: Api) -> None:
 # Repeats
 
 
+async def provisioned_in_turn(first: Sequence[Domain | str], then: Sequence[Domain | str]) -> list[BulkProvisionResult]:
+    """Provision some domains, and by the same call others once the first answer has come."""
+    answered = anyio.Event()
+
+    async def inputs() -> AsyncIterator[Domain | str]:
+        for domain in first:
+            yield domain
+        await answered.wait()
+        for domain in then:
+            yield domain
+
+    results: list[BulkProvisionResult] = []
+    async with client_for() as client:
+        async for result in client.domains.iter_bulk_provision(inputs(), subscription_handle="demo"):
+            results.append(result)
+            answered.set()
+    return results
+
+
 @pytest.mark.asyncio
 async def test_a_repeat_is_sent_once_and_shares_the_outcome(api: Api) -> None:
     async with client_for() as client:
@@ -334,23 +353,9 @@ async def test_a_repeat_in_another_batch_is_not_sent_again(api: Api) -> None:
 @pytest.mark.asyncio
 async def test_a_repeat_that_comes_after_the_answer_shares_it(api: Api) -> None:
     api.say = failing({"d0.example": 409})
-    answered = anyio.Event()
-    first = Domain("d1.example", downstream_addresses=[])
+    first: list[Domain | str] = ["d0.example", Domain("d1.example", downstream_addresses=[])]
 
-    async def inputs() -> AsyncIterator[Domain | str]:
-        yield "d0.example"
-        yield first
-        for name in names(998, "e"):
-            yield name
-        await answered.wait()
-        yield "d0.example"
-        yield first
-
-    results: list[BulkProvisionResult] = []
-    async with client_for() as client:
-        async for result in client.domains.iter_bulk_provision(inputs(), subscription_handle="demo"):
-            results.append(result)
-            answered.set()
+    results = await provisioned_in_turn([*first, *names(998, "e")], first)
 
     assert api.sizes == [1_000]
     assert [(item.index, item.code) for item in results[1].errors] == [(1_000, 409)]
@@ -361,20 +366,7 @@ async def test_a_repeat_that_comes_after_the_answer_shares_it(api: Api) -> None:
 async def test_a_repeat_of_the_very_first_name_after_its_success_is_not_sent_and_not_taken_for_another(
     api: Api,
 ) -> None:
-    answered = anyio.Event()
-
-    async def inputs() -> AsyncIterator[Domain | str]:
-        for name in names(1_000):
-            yield name
-        await answered.wait()
-        yield "D0.example"
-        yield Domain("d0.example", admins=["x@d0.example"])
-
-    results: list[BulkProvisionResult] = []
-    async with client_for() as client:
-        async for result in client.domains.iter_bulk_provision(inputs(), subscription_handle="demo"):
-            results.append(result)
-            answered.set()
+    results = await provisioned_in_turn(names(1_000), ["D0.example", Domain("d0.example", admins=["x@d0.example"])])
 
     assert api.sizes == [1_000]
     assert [(item.index, item.code, item.attempts) for item in results[1].successes] == [(1_000, 201, 0)]
@@ -426,20 +418,8 @@ async def test_a_repeat_shares_whether_its_settings_were_applied(arrives: bool, 
 @pytest.mark.asyncio
 async def test_a_repeat_after_the_job_has_stopped_is_not_lost(api: Api) -> None:
     api.say = lambda _: httpx.Response(403, json={"message": "the limit is reached"})
-    stopped = anyio.Event()
 
-    async def inputs() -> AsyncIterator[str]:
-        for name in names(1_000):
-            yield name
-        await stopped.wait()
-        yield "late.example"
-        yield "late.example"
-
-    results: list[BulkProvisionResult] = []
-    async with client_for() as client:
-        async for result in client.domains.iter_bulk_provision(inputs(), subscription_handle="demo"):
-            results.append(result)
-            stopped.set()
+    results = await provisioned_in_turn(names(1_000), ["late.example", "late.example"])
 
     assert indices(BulkProvisionResult.merge(results)) == [*range(1_002)]
 

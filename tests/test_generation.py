@@ -128,7 +128,7 @@ SMALL: Final = '''
 """A module."""
 from __future__ import annotations
 from collections.abc import AsyncGenerator
-from ..bulk import AnyIterable
+from ..inputs import AnyIterable
 from .client import AsyncClient
 
 _hidden = 1

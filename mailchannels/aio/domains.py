@@ -12,10 +12,10 @@ import attrs
 
 from .. import batches, checks, wire
 from ..batches import LoginLinks, Provisioning
-from ..bulk import AnyIterable
 from ..connections import Secret
 from ..entries import ListEntries
 from ..errors import InvalidInput
+from ..inputs import AnyIterable
 from ..models import (
     Alias,
     BulkLoginLinkResult,

@@ -7,9 +7,9 @@ from contextlib import aclosing
 
 from .. import batches, checks, configuration, wire
 from ..aio.client import AsyncClient
-from ..bulk import AnyIterable
 from ..connections import AsyncBaseTransport
 from ..errors import InvalidInput
+from ..inputs import AnyIterable
 from ..pacing import Pacer
 from .creation import Creation, listed
 from .models import BulkMailboxResult, Mailbox, MailboxAlias, MailboxPage, NewMailbox

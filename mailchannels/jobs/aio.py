@@ -12,8 +12,8 @@ import anyio.to_thread
 
 from .. import checks
 from ..aio import AsyncDomains, AsyncMailChannelsClient, AsyncService
-from ..bulk import AnyIterable
 from ..errors import ConfigurationError, InvalidInput, MailChannelsError
+from ..inputs import AnyIterable
 from ..models import BulkLoginLinkItem, BulkLoginLinkResult, BulkProvisionItem, BulkProvisionResult, Domain
 from .journal import Journal
 from .kinds import DOMAINS

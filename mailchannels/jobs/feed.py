@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
 
-from ..bulk import InPieces
 from ..errors import InvalidInput
+from ..inputs import InPieces
 from .database import JournalError
 from .journal import OPEN
 from .rows import FILE
@@ -75,8 +75,8 @@ class Feed(InPieces[T]):
         self._is_ending = False
         self._is_left = False
         self._pending: dict[int, Row[T]] = {}
-        # Lines and positions mostly count on together: only where they do not is anything kept.
         self._fed = 0
+        # Lines and positions mostly count on together: only where they do not is anything kept.
         self._gap = 0  # of no row: lines count from 1
         self._gap_positions = array("q")
         self._gaps = array("q")

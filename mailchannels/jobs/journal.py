@@ -243,13 +243,11 @@ class Journal:
             blocks[number][stretch] = states[start:end]
         many = self._database.execute_many
         many("INSERT OR REPLACE INTO block VALUES (?, ?)", [(number, bytes(block)) for number, block in blocks.items()])
-        if forgotten:
-            many("DELETE FROM problem WHERE position = ?", forgotten)
-        if entries:
-            many(
-                "INSERT OR REPLACE INTO problem VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [_values(entry) for entry in entries],
-            )
+        many("DELETE FROM problem WHERE position = ?", forgotten)
+        many(
+            "INSERT OR REPLACE INTO problem VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [_values(entry) for entry in entries],
+        )
         self._execute("UPDATE progress SET output_size = ?, kept = ?", (output_size, _now()))
         self._known_until = max(self._known_until, (max(blocks, default=-1) + 1) * _BLOCK)
 
@@ -350,17 +348,11 @@ class Journal:
 
 def _stretches(positions: list[int]) -> Iterator[tuple[int, int]]:
     """Cut positions, by their places in the list, where they do not count on or a block ends."""
-    start, length = 0, len(positions)
-    is_one = bool(positions) and positions == [*range(positions[0], positions[0] + length)]
-    while start < length:
-        end = start + 1
-        most = min(length, start + _BLOCK - positions[start] % _BLOCK)
-        if is_one:
-            end = most
-        while end < most and positions[end] == positions[end - 1] + 1:
-            end += 1
-        yield start, end
-        start = end
+    start = 0
+    for end in range(1, len(positions) + 1):
+        if end == len(positions) or positions[end] != positions[end - 1] + 1 or positions[end] % _BLOCK == 0:
+            yield start, end
+            start = end
 
 
 def _values(entry: Entry) -> tuple[object, ...]:

@@ -80,6 +80,16 @@ class Settled:
     def __len__(self) -> int:
         return len(self.simply) + len(self.accounts)
 
+    @property
+    def all_states(self) -> bytes:
+        """The states of all, those of the accounts last."""
+        return bytes(self.states) + bytes([account.state for account in self.accounts])
+
+    def succeed(self, row: Row[Any], state: int) -> None:
+        """Take in a row that simply succeeded."""
+        self.simply.append(row)
+        self.states.append(state)
+
     def add(self, other: Settled) -> None:
         """Take in what came of other rows."""
         self.simply += other.simply
@@ -140,7 +150,7 @@ class Ledger:
             return
         async with self._one_at_a_time:
             settled = await self._kept(await self._with_links_written(settled))
-        states = settled.states + bytes([account.state for account in settled.accounts])
+        states = settled.all_states
         self._summary.succeeded += len(states) - states.count(PROBLEM)
         self._summary.created += states.count(NEW)
         self._summary.already_there += states.count(THERE)
@@ -175,14 +185,14 @@ class Ledger:
             return settled
         positions = [row.position for row in settled.simply]
         positions += [account.row.position for account in settled.accounts]
-        states = settled.states + bytes([account.state for account in settled.accounts])
         entries = [
             Entry(account.row.position, account.problem, self._cells(account.row), account.row.surplus, account.again)
             for account in settled.accounts
             if account.problem is not None
         ]
         try:
-            await journal.keep(positions, bytes(states), entries, 0 if self._links is None else self._links.size)
+            size = 0 if self._links is None else self._links.size
+            await journal.keep(positions, settled.all_states, entries, size)
         except JournalError as error:
             self._stop(str(error))
             accounts = [Account(row, state) for row, state in zip(settled.simply, settled.states, strict=True)]

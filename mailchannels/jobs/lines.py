@@ -60,11 +60,11 @@ class Lines:
 
     def read_ahead(self) -> bool:
         """Have text of a file ready, which may take as long as the disk takes; False at its end."""
-        if not self.has_lines and not self.block:
+        if not self.is_ready:
             text = self._source.read(_BLOCK)
             # At once, so that no part of a line is taken for one where the rest cannot be read.
             self.block = text + self._source.readline() if text else ""
-        return self.has_lines or bool(self.block)
+        return self.is_ready
 
     def take_block(self, count: int) -> int:
         """Take the block, which is known to have so many lines, and give the number of the first."""
@@ -77,6 +77,11 @@ class Lines:
         """Have the block taken line by line."""
         self._waiting.extend(lines_of(self.block))
         self.block = ""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is text that need not be read."""
+        return bool(self._waiting or self.block)
 
     @property
     def has_lines(self) -> bool:

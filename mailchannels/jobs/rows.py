@@ -98,7 +98,7 @@ class JsonLines(Generic[T]):
     def rows(self) -> Iterator[Row[T]]:
         """Read the rows of the text that is ready, or all those of a stream."""
         lines = self._lines
-        while lines.is_stream or lines.has_lines or lines.block:
+        while lines.is_stream or lines.is_ready:
             lines.start()
             text = next(lines, None)
             if text is None:

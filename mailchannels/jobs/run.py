@@ -206,21 +206,18 @@ class Run(Generic[T, ItemT]):
         self._has_answers = True
         settled = Settled()
         answered, accounts = self._feed.answered, settled.accounts
-        simply, states = settled.simply, settled.states
         for item in result.successes:
             row = answered(item.index)
             if isinstance(item, BulkProvisionItem):
                 state = _state(row, item)
                 if item.settings_applied:
-                    simply.append(row)
-                    states.append(state)
+                    settled.succeed(row, state)
                 else:
                     accounts.append(_half_applied(row, item, state))
             elif isinstance(item, BulkLoginLinkItem):
                 accounts.append(Account(row, link=item.login_link))
             else:
-                simply.append(row)
-                states.append(SUCCEEDED)
+                settled.succeed(row, SUCCEEDED)
         accounts += [self._problem(answered(item.index), item) for item in result.errors]
         if result.stopped_by is not None:
             self._stop(shown(str(result.stopped_by), result.stopped_by))
@@ -252,8 +249,7 @@ class Run(Generic[T, ItemT]):
         settled = Settled()
         for row in rows:
             if row.error is None:
-                settled.simply.append(row)
-                settled.states.append(SUCCEEDED)
+                settled.succeed(row, SUCCEEDED)
             else:
                 settled.accounts.append(
                     Account.of_problem(row, Outcome.FAILED, str(row.error), retryable=False, invalid=True)

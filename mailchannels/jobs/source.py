@@ -17,8 +17,8 @@ from typing import IO, TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeV
 
 import orjson
 
-from ..bulk import AnyIterable
 from ..errors import InvalidInput
+from ..inputs import AnyIterable
 from ..models import Domain
 from .kinds import DOMAINS, Kind
 from .lines import BLANKS, Lines, is_one_word_a_line, lines_of, undecodable
@@ -177,10 +177,11 @@ class SourceFile(Generic[T]):
         return self._reader.ignored
 
     def __iter__(self) -> Iterator[Row[T]]:
-        while self.is_stream or self._lines.read_ahead():
+        if self.is_stream:
             yield from self._reader.rows()
-            if self.is_stream:
-                break
+        else:
+            while self._lines.read_ahead():
+                yield from self._reader.rows()
         self._is_at_end = True
 
     async def take(self, count: int) -> list[Row[T]]:

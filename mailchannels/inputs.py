@@ -1,0 +1,43 @@
+"""What a bulk call reads from: anything that can be gone through, one by one or in pieces.
+
+It knows nothing of what is read.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from contextlib import aclosing
+from typing import TypeAlias, TypeVar
+
+T = TypeVar("T")
+
+AnyIterable: TypeAlias = Iterable[T] | AsyncIterable[T]
+"""What a bulk call reads from: anything that `for` or `async for` can go through, of any length."""
+
+
+class InPieces(ABC, AsyncIterable[T]):
+    """An input of which many come at once, as from a file: what `async for` costs for each is saved."""
+
+    @abstractmethod
+    def pieces(self) -> AsyncGenerator[Iterable[T], None]:
+        """Give the input in pieces of any size."""
+
+    async def __aiter__(self) -> AsyncGenerator[T, None]:
+        async with aclosing(self.pieces()) as pieces:
+            async for piece in pieces:
+                for given in piece:
+                    yield given
+
+
+async def in_pieces(inputs: AnyIterable[T]) -> AsyncGenerator[Iterable[T], None]:
+    """Give what `for` can go through; iterables stay open, whose they are, and pieces are closed, which begin here."""
+    if isinstance(inputs, InPieces):
+        async with aclosing(inputs.pieces()) as pieces:
+            async for piece in pieces:
+                yield piece
+    elif isinstance(inputs, AsyncIterable):
+        async for given in inputs:
+            yield (given,)
+    else:
+        yield inputs
