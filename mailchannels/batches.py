@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
-from . import checks, wire
+from . import checks, collector, wire
 from .background import Results
 from .bulk import Operation, Stream, count_attempt
 from .errors import InvalidInput, error_for_status
@@ -24,9 +24,9 @@ from .names import canonical_name, canonical_or_folded
 from .repeats import NAME_ALONE, Entry, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator
+    from collections.abc import Callable, Iterator
 
-    from .transport import Query, Transport
+    from .transport import Answer, Query, Transport
 
 log: Final = logging.getLogger("mailchannels")
 
@@ -80,22 +80,23 @@ class Provisioning(Operation[Domain | str, Domain | str, BulkProvisionItem]):
             name = canonical_name(given)
             return Entry(index, name, name, NAME_ALONE)
         domain = checks.outgoing(given)
-        if domain.subscription_handle not in {None, self.subscription_handle}:
+        handle = domain.subscription_handle
+        if handle is not None and handle != self.subscription_handle:
             raise InvalidInput(
                 "subscription_handle",
-                f"{domain.subscription_handle!r} is not the {self.subscription_handle!r} that this call provisions"
+                f"{handle!r} is not the {self.subscription_handle!r} that this call provisions"
                 " against; make one call for each subscription",
             )
         name = domain.domain
         if not _is_bare(domain):
-            return Entry(index, name, domain, wire.fragment(wire.batch_item(domain)))
-        return Entry(index, name, name if domain.subscription_handle is None else domain, NAME_ALONE)
+            return Entry(index, name, domain, wire.batch_item(domain))
+        return Entry(index, name, name if handle is None else domain, NAME_ALONE)
 
     def subject(self, given: Domain | str) -> Domain | str:
         """Give a refused input as it is, or as text."""
         return given if isinstance(given, Domain) else str(given)
 
-    async def ask(self, entries: list[Entry[Domain | str]]) -> dict[str, tuple[Domain | str, Verdict]]:
+    async def ask(self, entries: list[Entry[Domain | str]]) -> None:
         """Provision a batch."""
         query: dict[str, Query] = {
             "subscriptionHandle": self.subscription_handle,
@@ -111,24 +112,8 @@ class Provisioning(Operation[Domain | str, Domain | str, BulkProvisionItem]):
             patient=True,
             on_attempt=partial(count_attempt, entries),
         )
-        batch = answer.read(wire.ProvisionedBatch)
-        asked = {entry.key: entry.subject for entry in entries}
-        found: dict[str, tuple[Domain | str, Verdict]] = {}
-        for position, success in enumerate(batch.successes or ()):
-            wire.spell_once(success)
-            echo = _echo(success, asked)
-            if echo is not None:
-                found[echo[0].domain] = echo
-                continue
-            commented = answer.read_part(success, wire.CommentedDomain, f"$.successes[{position}]")
-            for key, _ in _matched([commented], asked, lambda item: item.domain.domain):
-                stored = commented.domain
-                stored.domain = key
-                applied = is_applied(_domain(asked[key]), stored)
-                found[key] = (stored, _provisioned(commented.code, commented.comment, applied))
-        for key, commented in _matched(batch.errors, asked, lambda item: item.domain.domain):
-            found[key] = (asked[key], _failure(commented, PROVISION))
-        return found
+        with collector.held_back():
+            _note(answer, {entry.key: entry for entry in entries})
 
     def item(self, index: int, subject: Domain | str, verdict: Verdict, attempts: int = 0) -> BulkProvisionItem:
         """Make the item of a result."""
@@ -162,7 +147,7 @@ class LoginLinks(Operation[str, str, BulkLoginLinkItem]):
         """Give a refused input as text."""
         return str(given)
 
-    async def ask(self, entries: list[Entry[str]]) -> dict[str, tuple[str, Verdict]]:
+    async def ask(self, entries: list[Entry[str]]) -> None:
         """Mint the links of a batch."""
         answer = await self.transport.send(
             "POST",
@@ -173,16 +158,15 @@ class LoginLinks(Operation[str, str, BulkLoginLinkItem]):
             patient=True,
             on_attempt=partial(count_attempt, entries),
         )
-        asked = {entry.key: entry.subject for entry in entries}
-        found: dict[str, tuple[str, Verdict]] = {}
-        for key, commented in _matched(answer.successes, asked, lambda item: item.domain):
+        asked = {entry.key: entry for entry in entries}
+        for entry, commented in _matched(answer.successes, asked, lambda item: item.domain):
             # A success without its link is none: left out, it counts as not mentioned.
             if commented.login_link is not None:
-                verdict = Verdict(Outcome.SUCCEEDED, commented.code, commented.comment, value=commented.login_link)
-                found[key] = (key, verdict)
-        for key, commented in _matched(answer.errors, asked, lambda item: item.domain):
-            found[key] = (key, _failure(commented, LOGIN_LINKS))
-        return found
+                entry.verdict = Verdict(
+                    Outcome.SUCCEEDED, commented.code, commented.comment, value=commented.login_link
+                )
+        for entry, commented in _matched(answer.errors, asked, lambda item: item.domain):
+            entry.verdict = _failure(commented, LOGIN_LINKS)
 
     def item(self, index: int, subject: str, verdict: Verdict, attempts: int = 0) -> BulkLoginLinkItem:
         """Make the item of a result."""
@@ -217,30 +201,51 @@ def _domain(subject: Domain | str) -> Domain:
     return Domain(subject) if isinstance(subject, str) else subject
 
 
+def _note(answer: Answer, asked: dict[str, Entry[Domain | str]]) -> None:
+    """Note what an answer says on the entries; only once all of it is read are their domains changed."""
+    batch = answer.read(wire.ProvisionedBatch)
+    stored: dict[str, Domain] = {}
+    for position, success in enumerate(batch.successes or ()):
+        if _note_echo(success, asked, stored):
+            continue
+        commented = answer.read_part(success, wire.CommentedDomain, f"$.successes[{position}]")
+        for entry, _ in _matched([commented], asked, lambda item: item.domain.domain):
+            commented.domain.domain = entry.key
+            stored[entry.key] = commented.domain
+            applied = is_applied(_domain(entry.subject), commented.domain)
+            entry.verdict = _provisioned(commented.code, commented.comment, applied)
+    for entry, commented in _matched(batch.errors, asked, lambda item: item.domain.domain):
+        stored.pop(entry.key, None)
+        entry.verdict = _failure(commented, PROVISION)
+    for name, domain in stored.items():
+        asked[name].subject = domain
+
+
 _TEXT: Final = (str, type(None))
 
 
-def _echo(success: wire.Json, asked: dict[str, Domain | str]) -> tuple[Domain, Verdict] | None:
-    """Judge a success that says what was asked for; None where it says something else, or is none."""
+def _note_echo(success: wire.Json, asked: dict[str, Entry[Domain | str]], stored: dict[str, Domain]) -> bool:
+    """Note a success that says what was asked for, as nearly all do, without a model; False where it says more."""
     try:
-        stored, code, comment = success["domain"], success["code"], success.get("comment")
-        subject, handle = asked[stored["domain"]], stored.get("subscriptionHandle")
+        told, code, comment = success["domain"], success["code"], success.get("comment")
+        wire.spell_both(told)
+        name, handle = told["domain"], told.get("subscriptionHandle")
+        entry = asked[name]
         if type(code) is not int or type(comment) not in _TEXT or type(handle) not in _TEXT:
-            return None
-        # Of a name alone nothing else was asked, so that all else has to be null.
-        told = 1 if handle is None else 2
-        if isinstance(subject, str) and len(stored) - [*stored.values()].count(None) == told:
-            domain = Domain(subject, handle)
-        else:
-            domain = _domain(subject)
-            if not wire.is_echo(stored, domain):
-                return None
-            if handle != domain.subscription_handle:
-                sections = (domain.settings, domain.admins, domain.downstream_addresses, domain.aliases)
-                domain = Domain(domain.domain, handle, *sections)
+            return False
+        if not wire.is_echo(told, entry.fragment):
+            return False
     except (AttributeError, KeyError, TypeError):
-        return None
-    return domain, _provisioned(code, comment, True)
+        return False
+    subject = entry.subject
+    if isinstance(subject, str):
+        if handle is not None:
+            stored[name] = Domain(subject, handle)
+    elif handle != subject.subscription_handle:
+        sections = (subject.settings, subject.admins, subject.downstream_addresses, subject.aliases)
+        stored[name] = Domain(subject.domain, handle, *sections)
+    entry.verdict = _provisioned(code, comment, True)
+    return True
 
 
 @lru_cache(maxsize=64)
@@ -250,13 +255,13 @@ def _provisioned(code: int, comment: str | None, applied: bool) -> Verdict:  # b
 
 
 def _matched(
-    answers: list[CommentedT] | None, asked: Container[str], name_of: Callable[[CommentedT], str]
-) -> Iterator[tuple[str, CommentedT]]:
+    answers: list[CommentedT] | None, asked: dict[str, Entry[SubjectT]], name_of: Callable[[CommentedT], str]
+) -> Iterator[tuple[Entry[SubjectT], CommentedT]]:
     for commented in answers or ():
         name = name_of(commented)
-        key = name if name in asked else canonical_or_folded(name)
-        if key in asked:
-            yield key, commented
+        entry = asked.get(name) or asked.get(canonical_or_folded(name))
+        if entry is not None:
+            yield entry, commented
         else:
             log.warning("an answer of the API names %r, which this request did not", name)
 

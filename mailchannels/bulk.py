@@ -71,8 +71,8 @@ class Operation(ABC, Generic[InputT, SubjectT, ItemT]):
         """Say what an item about a refused input is about."""
 
     @abstractmethod
-    async def ask(self, entries: list[Entry[SubjectT]]) -> dict[str, tuple[SubjectT, Verdict]]:
-        """Make one request and give what its answer says, by key; entries it does not mention are left out."""
+    async def ask(self, entries: list[Entry[SubjectT]]) -> None:
+        """Make one request and note on the entries what its answer says of them; some it may not mention."""
 
     @abstractmethod
     def item(self, index: int, subject: SubjectT, verdict: Verdict, attempts: int = 0) -> ItemT:
@@ -155,7 +155,7 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
             if self.stopped_by is None:
                 batch.append(entry)
                 return True
-            self._settle([(entry, entry.subject, _not_sent(self.stopped_by))])
+            self._settle([entry], _not_sent(self.stopped_by))
         elif isinstance(earlier, Verdict):
             self._settled.append(self._operation.item(index, entry.subject, earlier))
         else:
@@ -235,7 +235,7 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
             await self._answer(group, _not_sent(self.stopped_by), send)
             return []
         try:
-            answers = await self._operation.ask(group)
+            await self._operation.ask(group)
         except (BadRequest, PayloadTooLarge, UnprocessableEntity):
             raise
         except MailChannelsError as error:
@@ -244,44 +244,35 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
                 self.stopped_by = error
             await self._answer(group, verdict_on_all(bare(error)), send)
             return []
-        return await self._settle_group(group, answers, send, last=last)
-
-    async def _settle_group(
-        self,
-        group: list[Entry[SubjectT]],
-        answers: dict[str, tuple[SubjectT, Verdict]],
-        send: MemoryObjectSendStream[list[ItemT]],
-        *,
-        last: bool,
-    ) -> list[Entry[SubjectT]]:
+        settled: list[Entry[SubjectT]] = []
         passing: list[Entry[SubjectT]] = []
-        settled: list[tuple[Entry[SubjectT], SubjectT, Verdict]] = []
-        answer = answers.get
         for entry in group:
-            subject, verdict = answer(entry.key) or (entry.subject, UNMENTIONED)
-            if verdict.outcome is _FAILED and verdict.code in RETRYABLE_CODES:
+            verdict = entry.verdict
+            if verdict is not None and verdict.outcome is _FAILED and verdict.code in RETRYABLE_CODES:
                 passing.append(entry)
             else:
-                settled.append((entry, subject, verdict))
+                settled.append(entry)
         if passing and (last or not self._may_retry()):
-            settled += [(entry, *answers[entry.key]) for entry in passing]
-            passing = []
+            settled, passing = group, []
         self._settle(settled)
         await self._emit(send)
+        for entry in passing:
+            entry.verdict = None
         return passing
 
     async def _answer(
         self, group: list[Entry[SubjectT]], verdict: Verdict, send: MemoryObjectSendStream[list[ItemT]]
     ) -> None:
-        self._settle([(entry, entry.subject, verdict) for entry in group])
+        self._settle(group, verdict)
         await self._emit(send)
 
-    def _settle(self, settled: list[tuple[Entry[SubjectT], SubjectT, Verdict]]) -> None:
+    def _settle(self, settled: list[Entry[SubjectT]], on_all: Verdict | None = None) -> None:
         """Make the items of entries and of their repeats, and remember what came of these instead of the entries."""
         item, items, remember = self._operation.item, self._settled, self._repeats.settle
-        for entry, subject, verdict in settled:
+        for entry in settled:
+            verdict = on_all or entry.verdict or UNMENTIONED
             remember(entry, verdict)
-            items.append(item(entry.index, subject, verdict, entry.attempts))
+            items.append(item(entry.index, entry.subject, verdict, entry.attempts))
             if entry.repeats:
                 items += [item(index, repeat, verdict) for index, repeat in entry.repeats]
                 self._behind -= len(entry.repeats)

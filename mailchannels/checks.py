@@ -26,7 +26,7 @@ from .models import (
     ReportType,
     SmtpEnvelope,
 )
-from .names import canonical_name, is_plain_address, is_plain_name
+from .names import are_short_addresses, are_short_names, canonical_name, is_plain_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -199,42 +199,25 @@ def downstream_addresses(argument: str, records: Sequence[DownstreamAddress]) ->
     if len(records) > MAX_DOWNSTREAM_ADDRESSES:
         raise InvalidInput(argument, f"has {len(records)} entries; at most {MAX_DOWNSTREAM_ADDRESSES} are allowed")
     for position, record in enumerate(records):
-        if not _is_in_order(record):
+        if not isinstance(record, DownstreamAddress):
             _member(argument, position, record, DownstreamAddress)
-            _explain(f"{argument}[{position}]", record)
-
-
-def _is_in_order(record: object) -> bool:
-    """Tell quickly: a batch has thousands of addresses, nearly all of them in order, and many of them the same."""
-    if not isinstance(record, DownstreamAddress):
-        return False
-    try:
-        return _are_in_order(record.priority, record.weight, record.port, record.target)
-    except TypeError:  # something that no cache can keep, and no address either
-        return False
+        fields = (record.priority, record.weight, record.port, record.target)
+        try:
+            _downstream_address(*fields)
+        except (InvalidInput, TypeError):  # refused, which is told under its name; or something that no cache can keep
+            _downstream_address.__wrapped__(*fields, f"{argument}[{position}].")
 
 
 @lru_cache(maxsize=1_024, typed=True)
-def _are_in_order(priority: int, weight: int, port: int, target: str) -> bool:
-    return (
-        type(priority) is type(weight) is type(port) is int
-        and 0 <= priority <= MAX_NUMBER
-        and 0 <= weight <= MAX_NUMBER
-        and 1 <= port <= MAX_PORT
-        and type(target) is str
-        and target.endswith(".")
-        and is_plain_name(target[:-1])
-    )
-
-
-def _explain(here: str, record: DownstreamAddress) -> None:
-    whole_number(f"{here}.priority", record.priority, at_least=0, at_most=MAX_NUMBER)
-    whole_number(f"{here}.weight", record.weight, at_least=0, at_most=MAX_NUMBER)
-    whole_number(f"{here}.port", record.port, at_least=1, at_most=MAX_PORT)
-    target = text(f"{here}.target", record.target, at_most=MAX_TARGET)
+def _downstream_address(priority: int, weight: int, port: int, target: str, within: str = "") -> None:
+    """Hold a downstream address: a batch has thousands, and many of them are the same."""
+    whole_number(f"{within}priority", priority, at_least=0, at_most=MAX_NUMBER)
+    whole_number(f"{within}weight", weight, at_least=0, at_most=MAX_NUMBER)
+    whole_number(f"{within}port", port, at_least=1, at_most=MAX_PORT)
+    text(f"{within}target", target, at_most=MAX_TARGET)
     if not target.endswith("."):
-        raise InvalidInput(f"{here}.target", f"{target!r} must end in a dot: {target + '.'!r}")
-    canonical_name(target, f"{here}.target")
+        raise InvalidInput(f"{within}target", f"{target!r} must end in a dot: {target + '.'!r}")
+    canonical_name(target, f"{within}target")
 
 
 def settings(argument: str, value: DomainSettings) -> None:
@@ -280,23 +263,24 @@ def outgoing(domain: Domain | str) -> Domain:
     if not isinstance(domain, Domain):
         raise InvalidInput("domain", f"must be a Domain, not {type(domain).__name__}")
     name = canonical_name(domain.domain)
+    admins, servers, aliases = domain.admins, domain.downstream_addresses, domain.aliases
     if domain.subscription_handle is not None:
         handle("subscription_handle", domain.subscription_handle)
     if domain.settings is not None:
         settings("settings", domain.settings)
-    if domain.admins is not None:
-        _list("admins", domain.admins, str)
-        for position, admin in enumerate(domain.admins):
-            if not is_plain_address(admin):
-                _member("admins", position, admin, str)
-                email(f"admins[{position}]", admin)
-    if domain.downstream_addresses is not None:
-        downstream_addresses("downstream_addresses", domain.downstream_addresses)
-    aliases = None if domain.aliases is None else _aliases("aliases", domain.aliases)
+    # A batch has thousands of addresses and names, and nearly all of them can be told at once.
+    if admins is not None and not (type(admins) is list and are_short_addresses(admins)):
+        _list("admins", admins, str)
+        for position, admin in enumerate(admins):
+            _member("admins", position, admin, str)
+            email(f"admins[{position}]", admin)
+    if servers is not None:
+        downstream_addresses("downstream_addresses", servers)
+    if aliases is not None and not (type(aliases) is list and are_short_names(aliases)):
+        _list("aliases", aliases, str)
+        aliases = [_alias("aliases", position, value) for position, value in enumerate(aliases)]
     # Always another object: a caller who fills one Domain again and again must not rename what was sent before.
-    return Domain(
-        name, domain.subscription_handle, domain.settings, domain.admins, domain.downstream_addresses, aliases
-    )
+    return Domain(name, domain.subscription_handle, domain.settings, admins, servers, aliases)
 
 
 def changes(
@@ -381,14 +365,6 @@ def handle(argument: str, value: str) -> str:
 def alias(argument: str, value: str) -> str:
     """Hold that a value is a domain name short enough for an alias, and give its canonical form."""
     return canonical_name(text(argument, value, at_most=MAX_ALIAS), argument)
-
-
-def _aliases(argument: str, values: Sequence[str]) -> list[str]:
-    _list(argument, values, str)
-    return [
-        value if type(value) is str and is_plain_name(value) else _alias(argument, position, value)
-        for position, value in enumerate(values)
-    ]
 
 
 def _alias(argument: str, position: int, value: str) -> str:

@@ -7,13 +7,21 @@ with a slash in it would reach another endpoint.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 import idna
 
 from .errors import InvalidInput
 
-__all__ = ["canonical_name", "canonical_or_folded", "is_plain_address", "is_plain_name"]
+__all__ = [
+    "are_short_addresses",
+    "are_short_names",
+    "canonical_name",
+    "canonical_or_folded",
+    "is_plain_address",
+    "is_plain_name",
+]
 
 _MAX_NAME: Final = 253
 # Plain ASCII names are nearly all of a million domains and must not pay for IDNA. Labels with hyphens in their third
@@ -23,10 +31,12 @@ _LABEL: Final = r"(?!..--)(?![^.]{64})[a-z0-9]++(?:-++[a-z0-9]++)*+"
 _PLAIN: Final = rf"{_LABEL}(?:\.{_LABEL})*+"
 _is_plain: Final = re.compile(_PLAIN).fullmatch
 # Neither of the rules looked ahead for can be broken where no two hyphens meet and all of it is as short as a label.
-_MAX_LABEL: Final = 63
-_is_short: Final = re.compile(r"[a-z0-9]++(?:[.-][a-z0-9]++)*+").fullmatch
+_SHORT: Final = r"(?!.{64})[a-z0-9]++(?:[.-][a-z0-9]++)*+"
+_is_short: Final = re.compile(_SHORT).fullmatch
+_LOCAL_PART: Final = r"[A-Za-z0-9_.!#$%&'*+/=?^`{|}~-]{1,64}+"
 _MAX_ADDRESS: Final = 254
-_is_plain_address: Final = re.compile(rf"[A-Za-z0-9_.!#$%&'*+/=?^`{{|}}~-]{{1,64}}@{_PLAIN}").fullmatch
+_is_plain_address: Final = re.compile(rf"{_LOCAL_PART}@{_PLAIN}").fullmatch
+_is_short_address: Final = re.compile(rf"{_LOCAL_PART}@{_SHORT}").fullmatch
 
 # What people hand in instead of names, told in other words than those of RFC 5891.
 _OFTEN_GIVEN: Final = {
@@ -56,7 +66,7 @@ def canonical_name(name: str, argument: str = "domain") -> str:
         >>> canonical_name("Bücher.Example.")
         'xn--bcher-kva.example'
     """
-    if type(name) is str and len(name) <= _MAX_LABEL and _is_short(name):
+    if type(name) is str and _is_short(name):
         return name
     if not isinstance(name, str):
         raise InvalidInput(argument, f"must be text, not {type(name).__name__}")
@@ -84,6 +94,22 @@ def is_plain_name(name: str) -> bool:
 def is_plain_address(value: object) -> bool:
     """Whether a value is an email address at a plain name, told at once; False may also mean that it takes more."""
     return type(value) is str and len(value) <= _MAX_ADDRESS and _is_plain_address(value) is not None
+
+
+def are_short_names(values: Iterable[object]) -> bool:
+    """Whether many are all short names in canonical form, told at once; False may also mean that it takes more."""
+    try:
+        return all(map(_is_short, values))  # type: ignore[arg-type]  # what is no text is what the error is for
+    except TypeError:
+        return False
+
+
+def are_short_addresses(values: Iterable[object]) -> bool:
+    """Whether many are all addresses at short names, told at once; False may also mean that it takes more."""
+    try:
+        return all(map(_is_short_address, values))  # type: ignore[arg-type]
+    except TypeError:
+        return False
 
 
 def canonical_or_folded(name: str) -> str:

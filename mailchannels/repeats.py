@@ -43,8 +43,9 @@ class Entry(Generic[SubjectT]):
     Attributes:
         index: The position of the input.
         key: The name.
-        subject: What its item is about.
+        subject: What its item is about; the answer to a request may put another in its place.
         fragment: What is sent for it; `NAME_ALONE` where that is to be made of the key.
+        verdict: What the last answer said of it; None where it said nothing.
         repeats: Inputs that say the same.
         attempts: Requests that it was sent in.
         generation: Where it is known until its outcome takes its place.
@@ -54,6 +55,7 @@ class Entry(Generic[SubjectT]):
     key: str
     subject: SubjectT
     fragment: bytes
+    verdict: Verdict | None = None
     repeats: list[tuple[int, SubjectT]] | None = None
     attempts: int = 0
     generation: dict[str, Entry[SubjectT] | Past] = field(init=False, repr=False)

@@ -6,8 +6,8 @@ fit becomes a `Misfit`, which says where in the document, and the request path t
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Final, TypeVar
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 import orjson
@@ -146,43 +146,25 @@ def structure(document: Json, kind: type[T], where: str) -> T:
     raise Misfit(found)
 
 
-def spell_once(success: Json) -> None:
-    """Take a success's mail servers under whichever of the two keys they come, as `batch_item` sends both."""
-    stored = success.get("domain") if type(success) is dict else None
-    if type(stored) is dict and "downstreamAddress" in stored:
-        stored.setdefault("downstreamAddresses", stored["downstreamAddress"])
+def spell_both(told: Json) -> None:
+    """Take what an answer tells of mail servers under both of the keys it may come by, as `batch_item` sends both."""
+    servers = told.get("downstreamAddresses")
+    if servers is None:
+        servers = told.get("downstreamAddress")
+    if servers is not None:
+        told["downstreamAddresses"] = told["downstreamAddress"] = servers
 
 
-def is_echo(stored: Json, asked: Domain) -> bool:
-    """Whether a document of a domain says exactly what the model says, so that it need not be read.
+def is_echo(told: Json, sent: bytes) -> bool:
+    """Whether a domain of an answer says what `batch_item` sent, or its name alone where nothing else was.
 
     Nearly all successes of a batch are such echoes, and reading one costs several times what comparing it does.
     """
-    settings, raw = asked.settings, stored.get("settings")
-    if settings is None or raw is None:
-        if settings is not raw:
-            return False
-    elif not (
-        raw.get("abusePolicy") == settings.abuse_policy
-        and raw.get("abusePolicyOverride") is settings.abuse_policy_override
-        and raw.get("spamHeaderName") == settings.spam_header_name
-        and raw.get("spamHeaderValue") == settings.spam_header_value
-    ):
-        return False
-    if stored.get("admins") != asked.admins or stored.get("aliases") != asked.aliases:
-        return False
-    servers, records = asked.downstream_addresses, stored.get("downstreamAddresses")
-    if servers is None or records is None or len(servers) != len(records):
-        return servers is records
-    for server, record in zip(servers, records, strict=True):
-        if (
-            record["target"] != server.target
-            or record["port"] != server.port
-            or record["priority"] != server.priority
-            or record["weight"] != server.weight
-        ):
-            return False
-    return True
+    if not sent:
+        return len(told) - [*told.values()].count(None) == 1 + (told.get("subscriptionHandle") is not None)
+    # What is not set may be told as null, and the subscription, which stands in the query, be told as well.
+    sort = orjson.OPT_SORT_KEYS
+    return orjson.dumps(told, option=sort) == sent or orjson.dumps(_told_of(told), option=sort) == sent
 
 
 def dump(document: Json) -> bytes:
@@ -191,8 +173,9 @@ def dump(document: Json) -> bytes:
 
 
 def fragment(document: Json) -> bytes:
-    """Write a small document of which thousands are kept: orjson leaves each that it writes a block of 4 kB."""
-    return b"%b" % orjson.dumps(document)
+    """Write a small document of which thousands are kept, its keys in order."""
+    # A copy: orjson leaves each document that it writes a block of 4 kB.
+    return b"%b" % orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
 
 
 def unstructured(model: object) -> Json:
@@ -200,17 +183,30 @@ def unstructured(model: object) -> Json:
     return _converter().unstructure(model)
 
 
-def batch_item(domain: Domain) -> Json:
-    """Give a domain as an item of a batch: its subscription stands in the query, its mail servers under two keys.
+def batch_item(domain: Domain) -> bytes:
+    """Write a domain as an item of a batch: its subscription stands in the query, its mail servers under two keys.
 
     The specification of the batch spells the key `downstreamAddress` and every other place `downstreamAddresses`; the
     schema allows more keys than it names, so both are sent.
     """
-    item = unstructured(domain)
-    item.pop("subscriptionHandle", None)
-    if "downstreamAddresses" in item:
-        item["downstreamAddress"] = item["downstreamAddresses"]
-    return item
+    item: Json = {"domain": domain.domain}
+    settings, servers = domain.settings, domain.downstream_addresses
+    if settings is not None:
+        item["settings"] = _settings(
+            settings.abuse_policy,
+            settings.abuse_policy_override,
+            settings.spam_header_name,
+            settings.spam_header_value,
+        )
+    if domain.admins is not None:
+        item["admins"] = domain.admins
+    if servers is not None:
+        item["downstreamAddress"] = item["downstreamAddresses"] = [
+            _server(server.priority, server.weight, server.port, server.target) for server in servers
+        ]
+    if domain.aliases is not None:
+        item["aliases"] = domain.aliases
+    return fragment(item)
 
 
 def settings_update(wanted: Domain, reset: Sequence[str]) -> Json:
@@ -219,6 +215,27 @@ def settings_update(wanted: Domain, reset: Sequence[str]) -> Json:
     del document["domain"]
     document |= document.pop("settings", {})
     return document | {SPELLING[DomainSettings][name]: None for name in reset}
+
+
+# Thousands of domains share their settings and their mail servers.
+
+
+@lru_cache(maxsize=1_024, typed=True)
+def _settings(*fields: Any) -> orjson.Fragment:
+    return orjson.Fragment(fragment(unstructured(DomainSettings(*fields))))
+
+
+@lru_cache(maxsize=1_024, typed=True)
+def _server(*fields: Any) -> orjson.Fragment:
+    return orjson.Fragment(fragment(unstructured(DownstreamAddress(*fields))))
+
+
+def _told_of(told: Json) -> Json:
+    settings = told.get("settings")
+    if settings is not None:
+        settings = {key: value for key, value in settings.items() if value is not None}
+    told = {**told, "subscriptionHandle": None, "settings": settings}
+    return {key: value for key, value in told.items() if value is not None}
 
 
 def _parsed(body: bytes) -> tuple[Json, str | None]:

@@ -59,9 +59,11 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "background": {"errors"},
     "repeats": {"errors", "models"},
     "inputs": set(),
+    "collector": set(),
     "bulk": {"errors", "models", "background", "inputs", "repeats"},
     "batches": {
-        "errors", "models", "names", "wire", "checks", "background", "bulk", "inputs", "repeats", "pacing", "transport",
+        "errors", "models", "names", "wire", "checks", "background", "bulk", "collector", "inputs", "repeats", "pacing",
+        "transport",
     },
     "entries": {"models", "wire", "checks", "transport"},
     "aio": {

@@ -872,18 +872,19 @@ class Fake(Operation[str, str, Item]):
     def subject(self, given: str) -> str:
         return given
 
-    async def ask(self, entries: list[Entry[str]]) -> dict[str, tuple[str, Verdict]]:
+    async def ask(self, entries: list[Entry[str]]) -> None:
         self.asked.append([entry.key for entry in entries])
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
-            return await self.judge(entries)
+            await self.judge(entries)
         finally:
             self.in_flight -= 1
 
-    async def judge(self, entries: list[Entry[str]]) -> dict[str, tuple[str, Verdict]]:
+    async def judge(self, entries: list[Entry[str]]) -> None:
         await anyio.lowlevel.checkpoint()
-        return {entry.key: (entry.subject, DONE) for entry in entries}
+        for entry in entries:
+            entry.verdict = DONE
 
     def item(self, index: int, subject: str, verdict: Verdict, attempts: int = 0) -> Item:
         return Item(index, subject, verdict)
@@ -910,21 +911,19 @@ class Whimsical(Fake):
         self.codes = {name: [*listed] for name, listed in codes.items()}
         self.bad = bad
 
-    async def judge(self, entries: list[Entry[str]]) -> dict[str, tuple[str, Verdict]]:
+    async def judge(self, entries: list[Entry[str]]) -> None:
         await anyio.lowlevel.checkpoint()
         error = self.requests.pop() if self.requests else None
         if error is None and self.bad & {entry.key for entry in entries}:
             error = BadRequest("no", status=400, method="POST", path="/")
         if error is not None:
             raise error
-        found = {}
         for entry in entries:
             codes = self.codes.get(entry.key)
             code = codes.pop() if codes else 200
             if code:
                 outcome = Outcome.SUCCEEDED if code == 200 else Outcome.FAILED
-                found[entry.key] = (entry.subject, Verdict(outcome, code))
-        return found
+                entry.verdict = Verdict(outcome, code)
 
 
 LETTERS = st.sampled_from("abcdefghij")
@@ -990,13 +989,13 @@ class Holding(Fake):
         self.released = anyio.Event()
         self.cancelled = 0
 
-    async def judge(self, entries: list[Entry[str]]) -> dict[str, tuple[str, Verdict]]:
+    async def judge(self, entries: list[Entry[str]]) -> None:
         try:
             await self.released.wait()
         except anyio.get_cancelled_exc_class():
             self.cancelled += 1
             raise
-        return await super().judge(entries)
+        await super().judge(entries)
 
 
 @pytest.mark.parametrize("concurrency", [1, 3, 16])
@@ -1126,8 +1125,8 @@ def living_tasks(backend: str) -> int:
 
 def test_breaking_out_cancels_what_is_under_way_and_leaves_no_task(backend: str) -> None:
     class HoldingAllButTheFirst(Holding):
-        async def judge(self, entries: list[Entry[str]]) -> dict[str, tuple[str, Verdict]]:
-            return await (Fake.judge(self, entries) if len(self.asked) == 1 else super().judge(entries))
+        async def judge(self, entries: list[Entry[str]]) -> None:
+            await (Fake.judge(self, entries) if len(self.asked) == 1 else super().judge(entries))
 
     async def main() -> None:
         operation = HoldingAllButTheFirst()
@@ -1218,7 +1217,7 @@ def test_the_iterator_may_be_stepped_from_different_tasks(backend: str) -> None:
 
 def test_a_fault_in_the_operation_is_raised_and_leaves_no_task(backend: str) -> None:
     class Faulty(Fake):
-        async def judge(self, entries: list[Entry[str]]) -> dict[str, tuple[str, Verdict]]:
+        async def judge(self, entries: list[Entry[str]]) -> None:
             await anyio.lowlevel.checkpoint()
             raise OfItsOwnError
 

@@ -79,7 +79,7 @@ class Creation(Operation[NewMailbox, NewMailbox, BulkMailboxItem]):
         """Give a refused input as it is."""
         return given
 
-    async def ask(self, entries: list[Entry[NewMailbox]]) -> dict[str, tuple[NewMailbox, Verdict]]:
+    async def ask(self, entries: list[Entry[NewMailbox]]) -> None:
         """Create a batch; where the answer is lost, look what there is and create the rest."""
         found: dict[str, Verdict] = {}
         lost: MailChannelsError | None = None
@@ -106,7 +106,8 @@ class Creation(Operation[NewMailbox, NewMailbox, BulkMailboxItem]):
             await self.transport.pause(attempt)
         # Not even the list says that a creation whose answer was lost will not be carried out yet.
         rest = UNMENTIONED if lost is None else evolve(verdict_on_all(lost), outcome=Outcome.UNKNOWN)
-        return {entry.key: (entry.subject, found.get(entry.key, rest)) for entry in entries}
+        for entry in entries:
+            entry.verdict = found.get(entry.key, rest)
 
     def item(self, index: int, subject: NewMailbox, verdict: Verdict, attempts: int = 0) -> BulkMailboxItem:
         """Make the item of a result."""

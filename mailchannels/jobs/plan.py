@@ -207,7 +207,7 @@ def checked_domain(subscription_handle: str | None) -> Callable[[Domain | str], 
                 f"{domain.subscription_handle!r} is not the subscription of this run, {subscription_handle!r}; make one"
                 " run for each subscription",
             )
-        return domain.domain, wire.dump(wire.batch_item(domain))
+        return domain.domain, wire.batch_item(domain)
 
     return check
 
