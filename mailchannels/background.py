@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from .errors import MailChannelsError
 
-ItemT = TypeVar("ItemT")
+T = TypeVar("T")
 
 
-class Results(AsyncIterator[list[ItemT]], Generic[ItemT]):
-    """The items of each answered request.
+class Results(AsyncIterator[T], Generic[T]):
+    """What a task in the background makes, one after the other.
 
     A generator would do but for the end of the event loop, which closes all generators at once: the caller's, which
     closes this one, and this one.
@@ -31,8 +31,8 @@ class Results(AsyncIterator[list[ItemT]], Generic[ItemT]):
     def __init__(
         self,
         background: Background,
-        send: MemoryObjectSendStream[list[ItemT]],
-        receive: MemoryObjectReceiveStream[list[ItemT]],
+        send: MemoryObjectSendStream[T],
+        receive: MemoryObjectReceiveStream[T],
         stopped_by: Callable[[], MailChannelsError | None],
     ) -> None:
         self._background = background
@@ -45,7 +45,7 @@ class Results(AsyncIterator[list[ItemT]], Generic[ItemT]):
         """What made the call stop sending before its input ended; None as long as nothing has."""
         return self._stopped_by()
 
-    async def __anext__(self) -> list[ItemT]:
+    async def __anext__(self) -> T:
         self._background.start()
         try:
             return await self._receive.receive()

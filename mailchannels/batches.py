@@ -16,12 +16,14 @@ import attrs
 from . import checks, collector, wire
 from .background import Results
 from .bulk import Operation, Stream, count_attempt
+from .columns import NAME_ALONE, Batch, Verdict
 from .errors import InvalidInput, error_for_status
+from .fragments import of_domains
 from .inputs import AnyIterable
 from .models import BulkLoginLinkItem, BulkProvisionItem, Domain, DownstreamAddress, Outcome
 from .models.bulk import BulkItem
-from .names import canonical_name, canonical_or_folded
-from .repeats import NAME_ALONE, Entry, Verdict
+from .models.items import Items
+from .names import canonical_names, canonical_or_folded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,7 +50,7 @@ def results(
     concurrency: int,
     argument: str,
     inputs: AnyIterable[InputT],
-) -> Results[ItemT]:
+) -> Results[Items[ItemT]]:
     """Set up a bulk call over what a caller gave for `argument`."""
     checks.inputs(argument, inputs)
     checks.whole_number("concurrency", concurrency, at_least=1)
@@ -74,48 +76,50 @@ class Provisioning(Operation[Domain | str, Domain | str, BulkProvisionItem]):
     timeout: float | None
     batch_size = MAX_BATCH
 
-    def entry(self, index: int, given: Domain | str) -> Entry[Domain | str]:
-        """Check a domain and give it under its canonical name."""
-        if isinstance(given, str):
-            name = canonical_name(given)
-            return Entry(index, name, name, NAME_ALONE)
-        domain = checks.outgoing(given)
-        handle = domain.subscription_handle
-        if handle is not None and handle != self.subscription_handle:
+    def prepare(self, given: list[Domain | str]) -> Batch[Domain | str]:
+        """Check domains and give them under their canonical names."""
+        if {*map(type, given)} == {str}:
+            names = canonical_names(given)  # type: ignore[arg-type]
+            return Batch(names, [*names], [NAME_ALONE] * len(names))
+        domains, fragments = of_domains(given)
+        for handle in {domain.subscription_handle for domain in domains} - {None, self.subscription_handle}:
             raise InvalidInput(
                 "subscription_handle",
                 f"{handle!r} is not the {self.subscription_handle!r} that this call provisions"
                 " against; make one call for each subscription",
             )
-        name = domain.domain
-        if not _is_bare(domain):
-            return Entry(index, name, domain, wire.batch_item(domain))
-        return Entry(index, name, name if handle is None else domain, NAME_ALONE)
+        subjects = [
+            domain if fragment or domain.subscription_handle is not None else domain.domain
+            for domain, fragment in zip(domains, fragments, strict=True)
+        ]
+        return Batch([domain.domain for domain in domains], subjects, fragments)
 
     def subject(self, given: Domain | str) -> Domain | str:
         """Give a refused input as it is, or as text."""
         return given if isinstance(given, Domain) else str(given)
 
-    async def ask(self, entries: list[Entry[Domain | str]]) -> None:
+    async def ask(self, batch: Batch[Domain | str]) -> None:
         """Provision a batch."""
         query: dict[str, Query] = {
             "subscriptionHandle": self.subscription_handle,
             "associate-key": self.associate_key,
             "overwrite": self.overwrite,
         }
+        sent = _listed(batch)
         answer = await self.transport.request(
             "POST",
             PROVISION,
             query=query,
-            body=_body(entries),
+            body=_body(sent),
             timeout=self.timeout,
             patient=True,
-            on_attempt=partial(count_attempt, entries),
+            on_attempt=partial(count_attempt, batch),
         )
         with collector.held_back():
-            _note(answer, {entry.key: entry for entry in entries})
+            _note(answer, batch, sent)
 
-    def item(self, index: int, subject: Domain | str, verdict: Verdict, attempts: int = 0) -> BulkProvisionItem:
+    @staticmethod
+    def item(index: int, subject: Domain | str, verdict: Verdict, attempts: int = 0) -> BulkProvisionItem:
         """Make the item of a result."""
         # Arguments by position take half the time of those by keyword, which adds up.
         return BulkProvisionItem(
@@ -138,37 +142,37 @@ class LoginLinks(Operation[str, str, BulkLoginLinkItem]):
     timeout: float | None
     batch_size = MAX_BATCH
 
-    def entry(self, index: int, given: str) -> Entry[str]:
-        """Check a name and give it in its canonical form."""
-        name = canonical_name(given)
-        return Entry(index, name, name, NAME_ALONE)
+    def prepare(self, given: list[str]) -> Batch[str]:
+        """Check names and give them in their canonical form."""
+        names = canonical_names(given)
+        return Batch(names, [*names], [NAME_ALONE] * len(names))
 
     def subject(self, given: str) -> str:
         """Give a refused input as text."""
         return str(given)
 
-    async def ask(self, entries: list[Entry[str]]) -> None:
+    async def ask(self, batch: Batch[str]) -> None:
         """Mint the links of a batch."""
         answer = await self.transport.send(
             "POST",
             LOGIN_LINKS,
-            body=_body(entries),
+            body=_body(_listed(batch)),
             returns=wire.LoginLinkBatch,
             timeout=self.timeout,
             patient=True,
-            on_attempt=partial(count_attempt, entries),
+            on_attempt=partial(count_attempt, batch),
         )
-        asked = {entry.key: entry for entry in entries}
-        for entry, commented in _matched(answer.successes, asked, lambda item: item.domain):
+        places = _places(batch)
+        for place, commented in _matched(answer.successes, places, lambda item: item.domain):
             # A success without its link is none: left out, it counts as not mentioned.
             if commented.login_link is not None:
-                entry.verdict = Verdict(
-                    Outcome.SUCCEEDED, commented.code, commented.comment, value=commented.login_link
-                )
-        for entry, commented in _matched(answer.errors, asked, lambda item: item.domain):
-            entry.verdict = _failure(commented, LOGIN_LINKS)
+                link = commented.login_link
+                batch.verdicts[place] = Verdict(Outcome.SUCCEEDED, commented.code, commented.comment, value=link)
+        for place, commented in _matched(answer.errors, places, lambda item: item.domain):
+            batch.verdicts[place] = _failure(commented, LOGIN_LINKS)
 
-    def item(self, index: int, subject: str, verdict: Verdict, attempts: int = 0) -> BulkLoginLinkItem:
+    @staticmethod
+    def item(index: int, subject: str, verdict: Verdict, attempts: int = 0) -> BulkLoginLinkItem:
         """Make the item of a result."""
         return BulkLoginLinkItem(
             index=index,
@@ -182,86 +186,108 @@ class LoginLinks(Operation[str, str, BulkLoginLinkItem]):
         )
 
 
-def _is_bare(domain: Domain) -> bool:
-    return (
-        domain.settings is None
-        and domain.admins is None
-        and domain.downstream_addresses is None
-        and domain.aliases is None
-    )
-
-
-def _body(entries: list[Entry[SubjectT]]) -> bytes:
+def _listed(batch: Batch[SubjectT]) -> bytes:
+    """Write the list of what is sent."""
     # A-labels need no escaping.
-    items = [entry.fragment or b'{"domain":"%b"}' % entry.key.encode() for entry in entries]
-    return b'{"domains":[' + b",".join(items) + b"]}"
+    items = zip(batch.keys, batch.fragments, strict=True)
+    return b"[" + b",".join([fragment or b'{"domain":"%b"}' % key.encode() for key, fragment in items]) + b"]"
+
+
+def _body(listed: bytes) -> bytes:
+    return b'{"domains":' + listed + b"}"
+
+
+def _places(batch: Batch[SubjectT]) -> dict[str, int]:
+    return {key: place for place, key in enumerate(batch.keys)}
 
 
 def _domain(subject: Domain | str) -> Domain:
     return Domain(subject) if isinstance(subject, str) else subject
 
 
-def _note(answer: Answer, asked: dict[str, Entry[Domain | str]]) -> None:
-    """Note what an answer says on the entries; only once all of it is read are their domains changed."""
-    batch = answer.read(wire.ProvisionedBatch)
-    stored: dict[str, Domain] = {}
-    for position, success in enumerate(batch.successes or ()):
-        if _note_echo(success, asked, stored):
+def _note(answer: Answer, batch: Batch[Domain | str], sent: bytes) -> None:
+    """Note what an answer says of a batch; only once all of it is read are its domains changed."""
+    told = answer.read(wire.ProvisionedBatch)
+    successes = told.successes or []
+    if successes and (verdicts := _echoed(successes, sent)) is not None:
+        batch.verdicts = verdicts
+        if not told.errors:
+            return
+        successes = []
+    places = _places(batch)
+    stored: dict[int, Domain] = {}
+    for position, success in enumerate(successes):
+        if _note_echo(success, batch, places, stored):
             continue
         commented = answer.read_part(success, wire.CommentedDomain, f"$.successes[{position}]")
-        for entry, _ in _matched([commented], asked, lambda item: item.domain.domain):
-            commented.domain.domain = entry.key
-            stored[entry.key] = commented.domain
-            applied = is_applied(_domain(entry.subject), commented.domain)
-            entry.verdict = _provisioned(commented.code, commented.comment, applied)
-    for entry, commented in _matched(batch.errors, asked, lambda item: item.domain.domain):
-        stored.pop(entry.key, None)
-        entry.verdict = _failure(commented, PROVISION)
-    for name, domain in stored.items():
-        asked[name].subject = domain
+        for place, _ in _matched([commented], places, lambda item: item.domain.domain):
+            commented.domain.domain = batch.keys[place]
+            stored[place] = commented.domain
+            applied = is_applied(_domain(batch.subjects[place]), commented.domain)
+            batch.verdicts[place] = _provisioned(commented.code, commented.comment, applied)
+    for place, commented in _matched(told.errors, places, lambda item: item.domain.domain):
+        stored.pop(place, None)
+        batch.verdicts[place] = _failure(commented, PROVISION)
+    for place, domain in stored.items():
+        batch.subjects[place] = domain
 
 
 _TEXT: Final = (str, type(None))
 
 
-def _note_echo(success: wire.Json, asked: dict[str, Entry[Domain | str]], stored: dict[str, Domain]) -> bool:
-    """Note a success that says what was asked for, as nearly all do, without a model; False where it says more."""
+def _echoed(successes: list[wire.Json], sent: bytes) -> list[Verdict | None] | None:
+    """Judge successes that say, one after the other, what was asked for and nothing else; None where they do not."""
+    try:
+        codes = [success["code"] for success in successes]
+        comments = [success.get("comment") for success in successes]
+        told = [success["domain"] for success in successes]
+        for domain in told:
+            wire.spell_both(domain)
+        if {*map(type, codes)} != {int} or not {*map(type, comments)} <= {*_TEXT} or not wire.are_echoes(told, sent):
+            return None
+    except (AttributeError, KeyError, TypeError):
+        return None
+    return [*map(_provisioned, codes, comments)]
+
+
+def _note_echo(
+    success: wire.Json, batch: Batch[Domain | str], places: dict[str, int], stored: dict[int, Domain]
+) -> bool:
+    """Note a success that says what was asked for and no more than nulls and the subscription beside it."""
     try:
         told, code, comment = success["domain"], success["code"], success.get("comment")
-        wire.spell_both(told)
-        name, handle = told["domain"], told.get("subscriptionHandle")
-        entry = asked[name]
+        place, handle = places[told["domain"]], told.get("subscriptionHandle")
         if type(code) is not int or type(comment) not in _TEXT or type(handle) not in _TEXT:
             return False
-        if not wire.is_echo(told, entry.fragment):
+        if not wire.is_echo(told, batch.fragments[place]):
             return False
     except (AttributeError, KeyError, TypeError):
         return False
-    subject = entry.subject
+    subject = batch.subjects[place]
     if isinstance(subject, str):
         if handle is not None:
-            stored[name] = Domain(subject, handle)
+            stored[place] = Domain(subject, handle)
     elif handle != subject.subscription_handle:
         sections = (subject.settings, subject.admins, subject.downstream_addresses, subject.aliases)
-        stored[name] = Domain(subject.domain, handle, *sections)
-    entry.verdict = _provisioned(code, comment, True)
+        stored[place] = Domain(subject.domain, handle, *sections)
+    batch.verdicts[place] = _provisioned(code, comment)
     return True
 
 
 @lru_cache(maxsize=64)
-def _provisioned(code: int, comment: str | None, applied: bool) -> Verdict:  # by position: faster
+def _provisioned(code: int, comment: str | None, applied: bool = True) -> Verdict:
     # Successes are alike: shared, they need be remembered but once, see `Repeats.settle`.
     return Verdict(Outcome.SUCCEEDED, code, comment, settings_applied=applied)
 
 
 def _matched(
-    answers: list[CommentedT] | None, asked: dict[str, Entry[SubjectT]], name_of: Callable[[CommentedT], str]
-) -> Iterator[tuple[Entry[SubjectT], CommentedT]]:
+    answers: list[CommentedT] | None, places: dict[str, int], name_of: Callable[[CommentedT], str]
+) -> Iterator[tuple[int, CommentedT]]:
     for commented in answers or ():
         name = name_of(commented)
-        entry = asked.get(name) or asked.get(canonical_or_folded(name))
-        if entry is not None:
-            yield entry, commented
+        place = places.get(name) if name in places else places.get(canonical_or_folded(name))
+        if place is not None:
+            yield place, commented
         else:
             log.warning("an answer of the API names %r, which this request did not", name)
 

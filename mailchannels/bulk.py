@@ -10,11 +10,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import anyio
 
 from .background import Background, Results
+from .columns import Batch, Verdict
 from .errors import (
     APIError,
     BadRequest,
@@ -30,10 +33,13 @@ from .errors import (
 )
 from .inputs import AnyIterable, in_pieces
 from .models.bulk import RETRYABLE_CODES, BulkItem, Outcome
-from .repeats import Entry, Repeats, Verdict
+from .models.items import Items
+from .repeats import Repeats
 
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
+
+    from .models.items import Unmade
 
 T = TypeVar("T")
 InputT = TypeVar("InputT")
@@ -48,7 +54,9 @@ MOST_REPEATS: Final = 10_000
 
 LOST_AT_A_GATEWAY: Final = frozenset({502, 504})
 
-_FAILED: Final = Outcome.FAILED  # looked up in its enum it takes much longer, on Python 3.11 ten times as long
+# Looked up in their enum they take much longer, on Python 3.11 ten times as long.
+_FAILED: Final = Outcome.FAILED
+_SUCCEEDED: Final = Outcome.SUCCEEDED
 
 
 class Operation(ABC, Generic[InputT, SubjectT, ItemT]):
@@ -63,19 +71,24 @@ class Operation(ABC, Generic[InputT, SubjectT, ItemT]):
     key: str = "domain"
 
     @abstractmethod
-    def entry(self, index: int, given: InputT) -> Entry[SubjectT]:
-        """Check one input and make an entry of it; an `InvalidInput` becomes that item's error."""
+    def prepare(self, given: list[InputT]) -> Batch[SubjectT]:
+        """Check inputs and give their keys, subjects and fragments.
+
+        Raises:
+            InvalidInput: One of them cannot be right; of an input alone, it becomes that item's error.
+        """
 
     @abstractmethod
     def subject(self, given: InputT) -> SubjectT:
         """Say what an item about a refused input is about."""
 
     @abstractmethod
-    async def ask(self, entries: list[Entry[SubjectT]]) -> None:
-        """Make one request and note on the entries what its answer says of them; some it may not mention."""
+    async def ask(self, batch: Batch[SubjectT]) -> None:
+        """Make one request and note on the batch what its answer says; of some inputs it may say nothing."""
 
+    @staticmethod
     @abstractmethod
-    def item(self, index: int, subject: SubjectT, verdict: Verdict, attempts: int = 0) -> ItemT:
+    def item(index: int, subject: SubjectT, verdict: Verdict, attempts: int = 0) -> ItemT:
         """Make the item of a result, for an input that was sent in so many requests."""
 
 
@@ -103,76 +116,118 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
         self._pause = pause
         self.stopped_by: MailChannelsError | None = None
         self._halving = anyio.Lock()
-        self._settled: list[ItemT] = []
-        self._behind = 0  # repeats that wait for the outcome of a name under way
-        self._repeats = Repeats[SubjectT](operation.key)
+        self._repeats = Repeats(operation.key)
+        self._taken = 0
+        self._batch: Batch[SubjectT] = Batch()
+        self._waiting: dict[str, list[tuple[int, SubjectT]]] = {}  # repeats of names that are under way
+        self._behind = 0  # how many these are
+        self._made: list[ItemT] = []
+        self._unmade: list[Unmade[ItemT]] = []
 
-    def results(self, inputs: AnyIterable[InputT]) -> Results[ItemT]:
+    def results(self, inputs: AnyIterable[InputT]) -> Results[Items[ItemT]]:
         """Run the call and give the items of each answered request as they come."""
-        send, receive = anyio.create_memory_object_stream[list[ItemT]](0)
+        send, receive = anyio.create_memory_object_stream[Items[ItemT]](0)
         return Results(Background(lambda: self._read(inputs, send)), send, receive, lambda: self.stopped_by)
 
-    async def _read(self, inputs: AnyIterable[InputT], send: MemoryObjectSendStream[list[ItemT]]) -> None:
+    async def _read(self, inputs: AnyIterable[InputT], send: MemoryObjectSendStream[Items[ItemT]]) -> None:
         failure: Exception | None = None
         with send:
-            async with aclosing(in_pieces(inputs)) as pieces, anyio.create_task_group() as workers:
-                batch: list[Entry[SubjectT]] = []
-                index = 0
-                size = self._operation.batch_size
+            async with anyio.create_task_group() as workers:
                 try:
-                    async for piece in pieces:
-                        for given in piece:
-                            is_new = self._take(index, given, batch)
-                            index += 1
-                            if is_new and len(batch) < size:
-                                continue
-                            # Repeats fill no batch, but they must not pile up behind one either.
-                            if len(batch) == size or (batch and self._behind >= MOST_REPEATS):
-                                await self._hand_over(batch, workers.start_soon, send)
-                                batch = []
-                            elif len(self._settled) >= size:
-                                await self._emit(send)
-                            if self._behind >= MOST_REPEATS:
-                                await self._catch_up()
+                    await self._go_through(inputs, workers.start_soon, send)
                 except Exception as error:  # noqa: BLE001  # the input's own: raised once everything sent is answered
                     failure = error
-                if batch:
-                    await self._hand_over(batch, workers.start_soon, send)
+                if self._batch:
+                    await self._hand_over(workers.start_soon, send)
             await self._emit(send)
         if failure is not None:
             raise failure
 
-    def _take(self, index: int, given: InputT, batch: list[Entry[SubjectT]]) -> bool:
-        """Take one input, and say whether it is in the batch: what is refused or comes again is not."""
-        try:
-            entry = self._operation.entry(index, given)
-            earlier = self._repeats.earlier(entry)
-        except InvalidInput as error:
-            subject = self._operation.subject(given)
-            self._settled.append(self._operation.item(index, subject, _refused(bare(error))))
-            return False
-        if earlier is None:
-            if self.stopped_by is None:
-                batch.append(entry)
-                return True
-            self._settle([entry], _not_sent(self.stopped_by))
-        elif isinstance(earlier, Verdict):
-            self._settled.append(self._operation.item(index, entry.subject, earlier))
-        else:
-            if earlier.repeats is None:
-                earlier.repeats = []
-            earlier.repeats.append((index, entry.subject))
-            self._behind += 1
-        return False
-
-    async def _hand_over(
-        self,
-        batch: list[Entry[SubjectT]],
-        start: Callable[..., Any],
-        send: MemoryObjectSendStream[list[ItemT]],
+    async def _go_through(
+        self, inputs: AnyIterable[InputT], start: Callable[..., Any], send: MemoryObjectSendStream[Items[ItemT]]
     ) -> None:
+        given: list[InputT] = []
+        room = self._operation.batch_size
+        async with aclosing(in_pieces(inputs)) as pieces:
+            try:
+                async for piece in pieces:
+                    for one in piece:
+                        given.append(one)
+                        if len(given) == room:
+                            taken, given = given, []
+                            await self._fill(taken, start, send)
+                            room = self._operation.batch_size - len(self._batch)
+            finally:
+                # Also what was read before the input broke off.
+                self._take(given)
+
+    async def _fill(
+        self, given: list[InputT], start: Callable[..., Any], send: MemoryObjectSendStream[Items[ItemT]]
+    ) -> None:
+        """Take inputs, and hand over the batch once it is full."""
+        self._take(given)
+        size = self._operation.batch_size
+        # Repeats fill no batch, but they must not pile up behind one either.
+        if len(self._batch) == size or (self._batch and self._behind >= MOST_REPEATS):
+            await self._hand_over(start, send)
+        elif len(self._made) >= size:
+            await self._emit(send)
+        if self._behind >= MOST_REPEATS:
+            await self._catch_up()
+
+    def _take(self, given: list[InputT]) -> None:
+        if not given:
+            return
+        first = self._taken
+        self._taken += len(given)
+        try:
+            prepared = self._operation.prepare(given)
+        except InvalidInput:
+            for index, one in enumerate(given, first):
+                self._take_alone(index, one)
+        else:
+            prepared.indexes = [*range(first, self._taken)]
+            self._admit(prepared)
+
+    def _take_alone(self, index: int, given: InputT) -> None:
+        try:
+            prepared = self._operation.prepare([given])
+        except InvalidInput as error:
+            self._refuse(index, self._operation.subject(given), error)
+        else:
+            prepared.indexes = [index]
+            self._admit(prepared)
+
+    def _admit(self, prepared: Batch[SubjectT]) -> None:
+        """Let into the batch whose keys are new."""
+        if self._repeats.are_new(prepared.keys):
+            self._repeats.remember(prepared)
+            self._batch.take_in(prepared)
+        elif len(prepared) == 1:
+            self._take_repeat(prepared.indexes[0], prepared.keys[0], prepared.subjects[0], prepared.fragments[0])
+        else:
+            for place in range(len(prepared)):
+                self._admit(prepared.part([place]))
+
+    def _take_repeat(self, index: int, key: str, subject: SubjectT, fragment: bytes) -> None:
+        try:
+            verdict = self._repeats.earlier(key, fragment)
+        except InvalidInput as error:
+            self._refuse(index, subject, error)
+            return
+        if verdict is None:
+            self._waiting.setdefault(key, []).append((index, subject))
+            self._behind += 1
+        else:
+            self._made.append(self._operation.item(index, subject, verdict))
+
+    def _refuse(self, index: int, subject: SubjectT, error: InvalidInput) -> None:
+        self._made.append(self._operation.item(index, subject, _refused(bare(error))))
+
+    async def _hand_over(self, start: Callable[..., Any], send: MemoryObjectSendStream[Items[ItemT]]) -> None:
         await self._window.acquire()
-        start(self._work, batch, send)
+        start(self._work, self._batch, send)
+        self._batch = Batch()
 
     async def _catch_up(self) -> None:
         """Wait until everything under way is answered."""
@@ -181,32 +236,33 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
         for _ in range(self._concurrency):
             self._window.release()
 
-    async def _work(self, batch: list[Entry[SubjectT]], send: MemoryObjectSendStream[list[ItemT]]) -> None:
+    async def _work(self, batch: Batch[SubjectT], send: MemoryObjectSendStream[Items[ItemT]]) -> None:
         try:
-            refusal = await self._settle_all(batch, 1, send)
-            if refusal is not None:
+            refused = await self._settle_all(batch, send)
+            if refused is not None:
                 # One at a time: where everything is refused, the first batch to find out stops the others.
                 async with self._halving:
-                    await self._isolate(batch, refusal, send)
+                    await self._isolate(*refused, send)
         finally:
             self._window.release()
 
     async def _settle_all(
-        self, group: list[Entry[SubjectT]], attempt: int, send: MemoryObjectSendStream[list[ItemT]]
-    ) -> APIError | None:
-        """Ask until every entry is settled, or give the refusal of them all."""
+        self, group: Batch[SubjectT], send: MemoryObjectSendStream[Items[ItemT]]
+    ) -> tuple[Batch[SubjectT], APIError] | None:
+        """Ask until everything is settled, or give those that were refused together, and why."""
+        attempt = 1
         while group:
             try:
                 group = await self._ask(group, send, last=attempt > self._max_retries)
             except (BadRequest, PayloadTooLarge, UnprocessableEntity) as error:
-                return bare(error)
+                return group, bare(error)
             if group:
                 await self._pause(attempt)
                 attempt += 1
         return None
 
     async def _isolate(
-        self, batch: list[Entry[SubjectT]], refusal: APIError, send: MemoryObjectSendStream[list[ItemT]]
+        self, batch: Batch[SubjectT], refusal: APIError, send: MemoryObjectSendStream[Items[ItemT]]
     ) -> None:
         """One bad entry makes the API refuse them all: halve, until the bad ones stand alone."""
         groups = [(batch, refusal)]
@@ -217,23 +273,23 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
                 await self._answer(group, verdict_on_all(refusal), send)
                 continue
             middle = len(group) // 2
-            for half in (group[:middle], group[middle:]):
-                refused = await self._settle_all(half, 1, send)
-                if refused is None:
-                    gone_through = True
-                else:
-                    groups.append((half, refused))
+            for half in (group.part(range(middle)), group.part(range(middle, len(group)))):
+                refused = await self._settle_all(half, send)
+                gone_through = gone_through or refused is None or len(refused[0]) < len(half)
+                if refused is not None:
+                    groups.append(refused)
         if not gone_through and len(batch) == max(self._operation.batch_size, ENOUGH_TO_JUDGE):
             # All of them were in order here, and each was refused alone.
             self.stopped_by = self.stopped_by or refusal
 
     async def _ask(
-        self, group: list[Entry[SubjectT]], send: MemoryObjectSendStream[list[ItemT]], *, last: bool
-    ) -> list[Entry[SubjectT]]:
-        """Make one request, settle what it settles, and give the entries that deserve another."""
+        self, group: Batch[SubjectT], send: MemoryObjectSendStream[Items[ItemT]], *, last: bool
+    ) -> Batch[SubjectT]:
+        """Make one request, settle what it settles, and give those that deserve another."""
         if self.stopped_by is not None:
             await self._answer(group, _not_sent(self.stopped_by), send)
-            return []
+            return Batch()
+        group.forget()
         try:
             await self._operation.ask(group)
         except (BadRequest, PayloadTooLarge, UnprocessableEntity):
@@ -243,50 +299,65 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
             if hopeless or isinstance(error, (Unauthorized, Forbidden, ConfigurationError)):
                 self.stopped_by = error
             await self._answer(group, verdict_on_all(bare(error)), send)
-            return []
-        settled: list[Entry[SubjectT]] = []
-        passing: list[Entry[SubjectT]] = []
-        for entry in group:
-            verdict = entry.verdict
-            if verdict is not None and verdict.outcome is _FAILED and verdict.code in RETRYABLE_CODES:
-                passing.append(entry)
-            else:
-                settled.append(entry)
-        if passing and (last or not self._may_retry()):
-            settled, passing = group, []
-        self._settle(settled)
+            return Batch()
+        passing = [
+            place for place, verdict in enumerate(group.verdicts) if verdict is not None and _is_passing(verdict)
+        ]
+        if not passing or last or not self._may_retry():
+            passing, settled = [], group
+        else:
+            gone = {*passing}
+            settled = group.part(place for place in range(len(group)) if place not in gone)
+        self._settle(settled, [verdict or UNMENTIONED for verdict in settled.verdicts])
         await self._emit(send)
-        for entry in passing:
-            entry.verdict = None
-        return passing
+        return group.part(passing)
 
     async def _answer(
-        self, group: list[Entry[SubjectT]], verdict: Verdict, send: MemoryObjectSendStream[list[ItemT]]
+        self, group: Batch[SubjectT], verdict: Verdict, send: MemoryObjectSendStream[Items[ItemT]]
     ) -> None:
-        self._settle(group, verdict)
+        self._settle(group, [verdict] * len(group))
         await self._emit(send)
 
-    def _settle(self, settled: list[Entry[SubjectT]], on_all: Verdict | None = None) -> None:
-        """Make the items of entries and of their repeats, and remember what came of these instead of the entries."""
-        item, items, remember = self._operation.item, self._settled, self._repeats.settle
-        for entry in settled:
-            verdict = on_all or entry.verdict or UNMENTIONED
-            remember(entry, verdict)
-            items.append(item(entry.index, entry.subject, verdict, entry.attempts))
-            if entry.repeats:
-                items += [item(index, repeat, verdict) for index, repeat in entry.repeats]
-                self._behind -= len(entry.repeats)
+    def _settle(self, group: Batch[SubjectT], verdicts: list[Verdict]) -> None:
+        """Remember what came of inputs, and have the items of these and of their repeats made."""
+        self._repeats.settle(group.keys, verdicts)
+        make = partial(_items, self._operation.item, group.indexes, group.subjects, verdicts, group.attempts)
+        if all([verdict.outcome is _SUCCEEDED for verdict in verdicts]):  # noqa: C419  # a list takes half the time
+            self._unmade.append((len(verdicts), make))
+        else:
+            self._made += make()
+        if self._waiting:
+            item = self._operation.item
+            for key, verdict in zip(group.keys, verdicts, strict=True):
+                repeats = self._waiting.pop(key, ())
+                self._made += [item(index, subject, verdict) for index, subject in repeats]
+                self._behind -= len(repeats)
 
-    async def _emit(self, send: MemoryObjectSendStream[list[ItemT]]) -> None:
-        items, self._settled = self._settled, []
+    async def _emit(self, send: MemoryObjectSendStream[Items[ItemT]]) -> None:
+        items = Items(self._made, self._unmade)
+        self._made, self._unmade = [], []
         if items:
             await send.send(items)
 
 
-def count_attempt(entries: list[Entry[Any]]) -> None:
-    """Count that a request with these entries is sent."""
-    for entry in entries:
-        entry.attempts += 1
+def count_attempt(batch: Batch[Any]) -> None:
+    """Count that a request with all of these is sent."""
+    batch.attempts += 1
+
+
+def _items(
+    item: Callable[[int, SubjectT, Verdict, int], ItemT],
+    indexes: list[int],
+    subjects: list[SubjectT],
+    verdicts: list[Verdict],
+    attempts: int,
+) -> list[ItemT]:
+    return [*map(item, indexes, subjects, verdicts, repeat(attempts))]
+
+
+def _is_passing(verdict: Verdict) -> bool:
+    """Whether the API refused one input for a reason that may soon be gone."""
+    return verdict.outcome is _FAILED and verdict.code in RETRYABLE_CODES
 
 
 UNMENTIONED: Final = Verdict(Outcome.UNKNOWN, comment="the answer does not mention it")

@@ -7,7 +7,7 @@ with a slash in it would reach another endpoint.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import idna
@@ -18,6 +18,7 @@ __all__ = [
     "are_short_addresses",
     "are_short_names",
     "canonical_name",
+    "canonical_names",
     "canonical_or_folded",
     "is_plain_address",
     "is_plain_name",
@@ -94,6 +95,15 @@ def is_plain_name(name: str) -> bool:
 def is_plain_address(value: object) -> bool:
     """Whether a value is an email address at a plain name, told at once; False may also mean that it takes more."""
     return type(value) is str and len(value) <= _MAX_ADDRESS and _is_plain_address(value) is not None
+
+
+def canonical_names(names: Sequence[str]) -> list[str]:
+    """Give the canonical forms of many names.
+
+    Raises:
+        InvalidInput: One of them is no name.
+    """
+    return [*names] if are_short_names(names) else [*map(canonical_name, names)]
 
 
 def are_short_names(values: Iterable[object]) -> bool:

@@ -6,8 +6,8 @@ fit becomes a `Misfit`, which says where in the document, and the request path t
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 import orjson
@@ -155,6 +155,12 @@ def spell_both(told: Json) -> None:
         told["downstreamAddresses"] = told["downstreamAddress"] = servers
 
 
+def are_echoes(told: list[Json], sent: bytes) -> bool:
+    """Whether the domains of an answer say, one after the other, exactly what the list of a batch's body does."""
+    sort = orjson.OPT_SORT_KEYS
+    return sent.startswith(b"[" + orjson.dumps(told[0], option=sort)) and orjson.dumps(told, option=sort) == sent
+
+
 def is_echo(told: Json, sent: bytes) -> bool:
     """Whether a domain of an answer says what `batch_item` sent, or its name alone where nothing else was.
 
@@ -189,24 +195,28 @@ def batch_item(domain: Domain) -> bytes:
     The specification of the batch spells the key `downstreamAddress` and every other place `downstreamAddresses`; the
     schema allows more keys than it names, so both are sent.
     """
-    item: Json = {"domain": domain.domain}
     settings, servers = domain.settings, domain.downstream_addresses
+    return item(
+        domain.domain,
+        None if settings is None else unstructured(settings),
+        domain.admins,
+        None if servers is None else unstructured(servers),
+        domain.aliases,
+    )
+
+
+def item(name: str, settings: Json, admins: list[str] | None, servers: Json, aliases: list[str] | None) -> bytes:
+    """Write an item of a batch of its parts; None leaves one out."""
+    document: Json = {"domain": name}
     if settings is not None:
-        item["settings"] = _settings(
-            settings.abuse_policy,
-            settings.abuse_policy_override,
-            settings.spam_header_name,
-            settings.spam_header_value,
-        )
-    if domain.admins is not None:
-        item["admins"] = domain.admins
+        document["settings"] = settings
+    if admins is not None:
+        document["admins"] = admins
     if servers is not None:
-        item["downstreamAddress"] = item["downstreamAddresses"] = [
-            _server(server.priority, server.weight, server.port, server.target) for server in servers
-        ]
-    if domain.aliases is not None:
-        item["aliases"] = domain.aliases
-    return fragment(item)
+        document["downstreamAddress"] = document["downstreamAddresses"] = servers
+    if aliases is not None:
+        document["aliases"] = aliases
+    return fragment(document)
 
 
 def settings_update(wanted: Domain, reset: Sequence[str]) -> Json:
@@ -215,19 +225,6 @@ def settings_update(wanted: Domain, reset: Sequence[str]) -> Json:
     del document["domain"]
     document |= document.pop("settings", {})
     return document | {SPELLING[DomainSettings][name]: None for name in reset}
-
-
-# Thousands of domains share their settings and their mail servers.
-
-
-@lru_cache(maxsize=1_024, typed=True)
-def _settings(*fields: Any) -> orjson.Fragment:
-    return orjson.Fragment(fragment(unstructured(DomainSettings(*fields))))
-
-
-@lru_cache(maxsize=1_024, typed=True)
-def _server(*fields: Any) -> orjson.Fragment:
-    return orjson.Fragment(fragment(unstructured(DownstreamAddress(*fields))))
 
 
 def _told_of(told: Json) -> Json:

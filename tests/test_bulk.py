@@ -53,8 +53,9 @@ from mailchannels import (
 from mailchannels.batches import MAX_BATCH as BATCH
 from mailchannels.batches import Provisioning
 from mailchannels.bulk import Operation, Stream
+from mailchannels.columns import Batch, Verdict
 from mailchannels.models.bulk import BulkItem
-from mailchannels.repeats import Entry, Verdict
+from mailchannels.models.items import Items
 from mailchannels.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -851,6 +852,12 @@ class Item(BulkItem):
 DONE = Verdict(Outcome.SUCCEEDED, 200)
 
 
+class Subject(str):
+    """Text that can be watched for as long as anything holds it."""
+
+    __slots__ = ("__weakref__",)
+
+
 class Fake(Operation[str, str, Item]):
     """Judges each name at once; `name=content` gives it content, `!` stands before a name that is refused."""
 
@@ -860,33 +867,33 @@ class Fake(Operation[str, str, Item]):
         self.asked: list[list[str]] = []
         self.in_flight = 0
         self.most_in_flight = 0
-        self.live: weakref.WeakSet[Entry[str]] = weakref.WeakSet()
+        self.live: weakref.WeakSet[Subject] = weakref.WeakSet()
 
-    def entry(self, index: int, given: str) -> Entry[str]:
-        if given.startswith("!"):
+    def prepare(self, given: list[str]) -> Batch[str]:
+        if any(one.startswith("!") for one in given):
             raise InvalidInput("domain", "is refused")
-        entry = Entry(index, given.partition("=")[0], given, given.encode())
-        self.live.add(entry)
-        return entry
+        subjects = [*map(Subject, given)]
+        self.live.update(subjects)
+        return Batch([one.partition("=")[0] for one in given], [*subjects], [one.encode() for one in given])
 
     def subject(self, given: str) -> str:
         return given
 
-    async def ask(self, entries: list[Entry[str]]) -> None:
-        self.asked.append([entry.key for entry in entries])
+    async def ask(self, batch: Batch[str]) -> None:
+        self.asked.append([*batch.keys])
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
-            await self.judge(entries)
+            await self.judge(batch)
         finally:
             self.in_flight -= 1
 
-    async def judge(self, entries: list[Entry[str]]) -> None:
+    async def judge(self, batch: Batch[str]) -> None:
         await anyio.lowlevel.checkpoint()
-        for entry in entries:
-            entry.verdict = DONE
+        batch.verdicts = [DONE] * len(batch)
 
-    def item(self, index: int, subject: str, verdict: Verdict, attempts: int = 0) -> Item:
+    @staticmethod
+    def item(index: int, subject: str, verdict: Verdict, attempts: int = 0) -> Item:
         return Item(index, subject, verdict)
 
 
@@ -911,19 +918,19 @@ class Whimsical(Fake):
         self.codes = {name: [*listed] for name, listed in codes.items()}
         self.bad = bad
 
-    async def judge(self, entries: list[Entry[str]]) -> None:
+    async def judge(self, batch: Batch[str]) -> None:
         await anyio.lowlevel.checkpoint()
         error = self.requests.pop() if self.requests else None
-        if error is None and self.bad & {entry.key for entry in entries}:
+        if error is None and self.bad & {*batch.keys}:
             error = BadRequest("no", status=400, method="POST", path="/")
         if error is not None:
             raise error
-        for entry in entries:
-            codes = self.codes.get(entry.key)
+        for place, key in enumerate(batch.keys):
+            codes = self.codes.get(key)
             code = codes.pop() if codes else 200
             if code:
                 outcome = Outcome.SUCCEEDED if code == 200 else Outcome.FAILED
-                entry.verdict = Verdict(outcome, code)
+                batch.verdicts[place] = Verdict(outcome, code)
 
 
 LETTERS = st.sampled_from("abcdefghij")
@@ -931,6 +938,7 @@ INPUTS = st.lists(
     st.one_of(LETTERS, LETTERS, st.builds("{}={}".format, LETTERS, st.sampled_from("12")), st.just("!")), max_size=40
 )
 REFUSED = Forbidden("no", status=403, method="POST", path="/")
+BAD = BadRequest("no", status=400, method="POST", path="/")
 FAILURES = st.sampled_from(
     [
         None,
@@ -938,6 +946,7 @@ FAILURES = st.sampled_from(
         ConnectionLost("gone"),
         ConnectError("refused"),
         ServerError("no", status=500, method="POST", path="/"),
+        BAD,
         REFUSED,
         UnexpectedResponse("no", status=200, method="POST", path="/"),
     ]
@@ -945,6 +954,7 @@ FAILURES = st.sampled_from(
 
 
 @example(inputs=["a", "!", "b", "b"], requests=[REFUSED], codes={}, bad=set(), size=1, concurrency=1)
+@example(inputs=["a", "b", "c"], requests=[BAD, None], codes={"a": [503], "b": [503]}, bad=set(), size=3, concurrency=1)
 @settings(max_examples=150, deadline=None)
 @given(
     inputs=INPUTS,
@@ -989,13 +999,13 @@ class Holding(Fake):
         self.released = anyio.Event()
         self.cancelled = 0
 
-    async def judge(self, entries: list[Entry[str]]) -> None:
+    async def judge(self, batch: Batch[str]) -> None:
         try:
             await self.released.wait()
         except anyio.get_cancelled_exc_class():
             self.cancelled += 1
             raise
-        await super().judge(entries)
+        await super().judge(batch)
 
 
 @pytest.mark.parametrize("concurrency", [1, 3, 16])
@@ -1045,7 +1055,7 @@ def test_the_input_is_read_no_faster_than_the_results_are_taken(inputs: list[str
         given_out = 0
         async with aclosing(stream(Fake(), concurrency=2).results(counted)) as results:
             for _ in range(5):
-                items: list[Item] = await anext(results, [])
+                items = await anext(results, Items[Item]())
                 given_out += len(items)
                 await anyio.wait_all_tasks_blocked()
                 # Two batches under way, one that waits for them, and what may pile up behind a name.
@@ -1076,15 +1086,15 @@ async def test_an_entry_under_way_takes_little_memory(admins: list[str] | None) 
             client._transport, subscription_handle="demo", associate_key=None, overwrite=None, timeout=None
         )
         domains = [Domain(name, admins=admins) for name in names(5_000)]
-        operation.entry(0, domains[0])
+        operation.prepare([*domains[:1]])
         tracemalloc.start()
         try:
-            entries = [operation.entry(index, domain) for index, domain in enumerate(domains)]
+            batch = operation.prepare([*domains])
             taken, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
 
-    assert taken / len(entries) < 1_000
+    assert taken / len(batch) < 1_000
 
 
 @pytest.mark.parametrize(
@@ -1110,11 +1120,11 @@ def test_a_repeat_further_behind_than_what_is_remembered_is_sent_again() -> None
     operation = Fake()
 
     async def main() -> int:
-        inputs = ["first", *names(30), "first"]
+        inputs = ["first", *names(2 * BATCH), "first"]
         return len([item async for items in stream(operation).results(inputs) for item in items])
 
     with mock.patch.object(repeats, "REMEMBERED", 10):
-        assert asyncio.run(main()) == 32
+        assert asyncio.run(main()) == 2 * BATCH + 2
 
     assert Counter(name for batch in operation.asked for name in batch)["first"] == 2
 
@@ -1125,8 +1135,8 @@ def living_tasks(backend: str) -> int:
 
 def test_breaking_out_cancels_what_is_under_way_and_leaves_no_task(backend: str) -> None:
     class HoldingAllButTheFirst(Holding):
-        async def judge(self, entries: list[Entry[str]]) -> None:
-            await (Fake.judge(self, entries) if len(self.asked) == 1 else super().judge(entries))
+        async def judge(self, batch: Batch[str]) -> None:
+            await (Fake.judge(self, batch) if len(self.asked) == 1 else super().judge(batch))
 
     async def main() -> None:
         operation = HoldingAllButTheFirst()
@@ -1217,7 +1227,7 @@ def test_the_iterator_may_be_stepped_from_different_tasks(backend: str) -> None:
 
 def test_a_fault_in_the_operation_is_raised_and_leaves_no_task(backend: str) -> None:
     class Faulty(Fake):
-        async def judge(self, entries: list[Entry[str]]) -> None:
+        async def judge(self, batch: Batch[str]) -> None:
             await anyio.lowlevel.checkpoint()
             raise OfItsOwnError
 

@@ -15,6 +15,7 @@ from attrs import define, evolve
 
 from .. import checks, wire
 from ..bulk import UNMENTIONED, Operation, bare, count_attempt, verdict_on_all
+from ..columns import Batch, Verdict
 from ..errors import (
     APIError,
     InvalidInput,
@@ -25,7 +26,7 @@ from ..errors import (
 )
 from ..models.bulk import Outcome
 from ..names import canonical_or_folded
-from ..repeats import Entry, Lately, Verdict
+from ..repeats import Lately
 from .models import BulkMailboxItem, Mailbox, MailboxPage, NewMailbox
 
 if TYPE_CHECKING:
@@ -68,22 +69,23 @@ class Creation(Operation[NewMailbox, NewMailbox, BulkMailboxItem]):
     timeout: float | None
     key = "local_part"
 
-    def entry(self, index: int, given: NewMailbox) -> Entry[NewMailbox]:
-        """Check a mailbox and give it under its local part in lower case."""
-        if not isinstance(given, NewMailbox):
-            raise InvalidInput("items", f"must be NewMailbox, not {type(given).__name__}")
-        local_part, fragment = checked(given)
-        return Entry(index, local_part, given, fragment)
+    def prepare(self, given: list[NewMailbox]) -> Batch[NewMailbox]:
+        """Check mailboxes and give them under their local parts in lower case."""
+        for new in given:
+            if not isinstance(new, NewMailbox):
+                raise InvalidInput("items", f"must be NewMailbox, not {type(new).__name__}")
+        local_parts, fragments = zip(*map(checked, given), strict=True)
+        return Batch([*local_parts], [*given], [*fragments])
 
     def subject(self, given: NewMailbox) -> NewMailbox:
         """Give a refused input as it is."""
         return given
 
-    async def ask(self, entries: list[Entry[NewMailbox]]) -> None:
+    async def ask(self, batch: Batch[NewMailbox]) -> None:
         """Create a batch; where the answer is lost, look what there is and create the rest."""
         found: dict[str, Verdict] = {}
         lost: MailChannelsError | None = None
-        left = entries
+        left = batch
         attempt = 0
         while True:
             attempt += 1
@@ -96,20 +98,20 @@ class Creation(Operation[NewMailbox, NewMailbox, BulkMailboxItem]):
                 lost = lost or bare(error)
                 if not _is_lost(error):
                     break
-            there = await self._there_already(left)
+            there = await self._there_already({*left.keys})
             if there is None:
                 break
             found |= there
-            left = [entry for entry in left if entry.key not in found]
+            left = left.part(place for place, key in enumerate(left.keys) if key not in found)
             if not left or attempt > self.transport.max_retries or not self.transport.budget.spend():
                 break
             await self.transport.pause(attempt)
         # Not even the list says that a creation whose answer was lost will not be carried out yet.
         rest = UNMENTIONED if lost is None else evolve(verdict_on_all(lost), outcome=Outcome.UNKNOWN)
-        for entry in entries:
-            entry.verdict = found.get(entry.key, rest)
+        batch.verdicts = [found.get(key, rest) for key in batch.keys]
 
-    def item(self, index: int, subject: NewMailbox, verdict: Verdict, attempts: int = 0) -> BulkMailboxItem:
+    @staticmethod
+    def item(index: int, subject: NewMailbox, verdict: Verdict, attempts: int = 0) -> BulkMailboxItem:
         """Make the item of a result."""
         return BulkMailboxItem(
             index=index,
@@ -122,30 +124,29 @@ class Creation(Operation[NewMailbox, NewMailbox, BulkMailboxItem]):
             attempts=attempts,
         )
 
-    async def _create(self, entries: list[Entry[NewMailbox]], *, is_repeat: bool) -> dict[str, Verdict]:
+    async def _create(self, batch: Batch[NewMailbox], *, is_repeat: bool) -> dict[str, Verdict]:
         answer = await self.transport.send(
             "POST",
             "/mailboxes/bulk",
-            body=b'{"domain":%b,"items":[%b]}'
-            % (wire.dump(self.domain), b",".join([entry.fragment for entry in entries])),
+            body=b'{"domain":%b,"items":[%b]}' % (wire.dump(self.domain), b",".join(batch.fragments)),
             returns=_Answer,
             repeatable=False,
             timeout=self.timeout,
             patient=True,
-            on_attempt=partial(count_attempt, entries),
+            on_attempt=partial(count_attempt, batch),
         )
         found: dict[str, Verdict] = {}
         for created in answer.created or ():
-            if self._is_asked(created.index, entries, found):
-                found[entries[created.index].key] = Verdict(Outcome.SUCCEEDED, value=created.mailbox)
-        refused: list[Entry[NewMailbox]] = []
+            if self._is_asked(created.index, batch, found):
+                found[batch.keys[created.index]] = Verdict(Outcome.SUCCEEDED, value=created.mailbox)
+        refused: set[str] = set()
         for failed in answer.failed or ():
-            if self._is_asked(failed.index, entries, found):
-                entry = entries[failed.index]
-                refused.append(entry)
+            if self._is_asked(failed.index, batch, found):
+                key = batch.keys[failed.index]
+                refused.add(key)
                 text = f"{failed.code}: {failed.message}" if failed.message else failed.code
-                error = MailChannelsError(f"{entry.key}: {text}")
-                found[entry.key] = Verdict(Outcome.FAILED, None, failed.message, error, value=failed.code)
+                error = MailChannelsError(f"{key}: {text}")
+                found[key] = Verdict(Outcome.FAILED, None, failed.message, error, value=failed.code)
         if is_repeat and refused:
             # What the lost request was still creating when the mailboxes were listed is refused as a duplicate now.
             there = await self._there_already(refused)
@@ -154,15 +155,14 @@ class Creation(Operation[NewMailbox, NewMailbox, BulkMailboxItem]):
             found |= there
         return found
 
-    def _is_asked(self, index: int, entries: list[Entry[NewMailbox]], found: dict[str, Verdict]) -> bool:
-        if 0 <= index < len(entries) and entries[index].key not in found:
+    def _is_asked(self, index: int, batch: Batch[NewMailbox], found: dict[str, Verdict]) -> bool:
+        if 0 <= index < len(batch) and batch.keys[index] not in found:
             return True
         log.warning("an answer of the API tells of item %d a second time, or of one that was not sent", index)
         return False
 
-    async def _there_already(self, entries: list[Entry[NewMailbox]]) -> dict[str, Verdict] | None:
+    async def _there_already(self, wanted: set[str]) -> dict[str, Verdict] | None:
         """Look which mailboxes exist after an answer was lost; None where that cannot be found out either."""
-        wanted = {entry.key for entry in entries}
         found: dict[str, Verdict] = {}
         query = {"domain": self.domain}
         try:

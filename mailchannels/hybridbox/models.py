@@ -6,6 +6,7 @@ from attrs import define, field
 
 from ..errors import MailChannelsError
 from ..models.bulk import BulkItem, BulkResult, Outcome
+from ..models.items import Items
 
 
 @define(frozen=True)
@@ -153,7 +154,7 @@ class BulkMailboxResult(BulkResult[BulkMailboxItem]):
     """
 
     @property
-    def created(self) -> list[BulkMailboxItem]:
+    def created(self) -> Items[BulkMailboxItem]:
         """The mailboxes that exist now; the same list as `successes`."""
         return self.successes
 

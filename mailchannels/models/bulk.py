@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
-from operator import attrgetter
 from typing import Any, Final, Generic, Self, TypeVar
 
 import attrs
@@ -11,6 +11,7 @@ from attrs import define, field
 
 from ..errors import BulkError, ConfigurationError, ConnectError, MailChannelsError
 from .domains import Domain, mask
+from .items import Items
 
 RETRYABLE_CODES: Final = frozenset({429, 500, 502, 503, 504})
 
@@ -126,18 +127,22 @@ def _rebuild_login_link_item(state: dict[str, Any]) -> BulkLoginLinkItem:
 ItemT = TypeVar("ItemT", bound=BulkItem)
 
 
+def _as_items(items: Iterable[ItemT]) -> Items[ItemT]:
+    return items if isinstance(items, Items) else Items(items)
+
+
 @define
 class BulkResult(Generic[ItemT]):
     """Every input of a bulk call, once, in one of two lists; both are ordered by `index`.
 
     Attributes:
-        successes: The items that the API confirmed.
+        successes: The items that the API confirmed; those of a call become objects when the first of them is read.
         errors: All the others; `outcome` and `error` tell them apart.
         stopped_by: What made the call stop sending before its input ended, such as a refused key or a full
             subscription; None where nothing did.
     """
 
-    successes: list[ItemT] = field(factory=list)
+    successes: Items[ItemT] = field(factory=Items, converter=_as_items)
     errors: list[ItemT] = field(factory=list)
     stopped_by: MailChannelsError | None = None
 
@@ -177,11 +182,11 @@ class BulkResult(Generic[ItemT]):
             >>> BulkProvisionResult.merge([BulkProvisionResult(), BulkProvisionResult()])
             BulkProvisionResult(successes=[], errors=[], stopped_by=None)
         """
-        items = [item for result in results for part in (result.successes, result.errors) for item in part]
+        items = Items.joined(part for result in results for part in (result.successes, result.errors))
         return cls.of(items, stopped_by=next((result.stopped_by for result in results if result.stopped_by), None))
 
     @classmethod
-    def of(cls, items: list[ItemT], *, stopped_by: MailChannelsError | None = None) -> Self:
+    def of(cls, items: Iterable[ItemT], *, stopped_by: MailChannelsError | None = None) -> Self:
         """Sort items into a result by what came of them.
 
         Args:
@@ -195,11 +200,10 @@ class BulkResult(Generic[ItemT]):
             >>> BulkProvisionResult.of([])
             BulkProvisionResult(successes=[], errors=[], stopped_by=None)
         """
-        result = cls(stopped_by=stopped_by)
-        successes, errors, succeeded = result.successes, result.errors, Outcome.SUCCEEDED
-        for item in sorted(items, key=attrgetter("index")):
-            (successes if item.outcome is succeeded else errors).append(item)
-        return result
+        succeeded = Outcome.SUCCEEDED
+        # Items that are still to be made are all of successes.
+        successes, errors = _as_items(items).split(lambda item: item.outcome is succeeded)
+        return cls(successes, errors, stopped_by)
 
 
 class BulkProvisionResult(BulkResult[BulkProvisionItem]):

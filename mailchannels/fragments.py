@@ -1,0 +1,102 @@
+"""Domains as fragments of a batch's body: checked and written all at once, as long as they are plain.
+
+Thousands of domains share their settings and their mail servers, which are checked and written once; names and
+addresses are told to be in order without a call for each. It knows nothing of requests.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import chain
+from types import NoneType
+from typing import Any
+
+import orjson
+
+from . import checks, wire
+from .columns import NAME_ALONE
+from .errors import InvalidInput
+from .models import Domain, DomainSettings, DownstreamAddress
+from .names import are_short_addresses, are_short_names
+
+
+def of_domains(given: list[Domain | str]) -> tuple[list[Domain], list[bytes]]:
+    """Check domains and give them under their canonical names, and what is sent for each.
+
+    Raises:
+        InvalidInput: One of them cannot be right.
+    """
+    if {*map(type, given)} == {Domain} and (plain := _of_plain(given)) is not None:  # type: ignore[arg-type]
+        return plain
+    domains = [checks.outgoing(one) for one in given]
+    return domains, [NAME_ALONE if _is_bare(domain) else wire.batch_item(domain) for domain in domains]
+
+
+def _is_bare(domain: Domain) -> bool:
+    return domain == Domain(domain.domain, domain.subscription_handle)
+
+
+def _of_plain(domains: list[Domain]) -> tuple[list[Domain], list[bytes]] | None:
+    """Do it at once; None where one of them has to be looked at by itself, and perhaps refused."""
+    names = [domain.domain for domain in domains]
+    handles = [domain.subscription_handle for domain in domains]
+    settings = [domain.settings for domain in domains]
+    admins = [domain.admins for domain in domains]
+    servers = [domain.downstream_addresses for domain in domains]
+    aliases = [domain.aliases for domain in domains]
+    if (
+        {*map(type, names)} != {str}
+        or not {*map(type, settings)} <= {DomainSettings, NoneType}
+        or not {*map(type, chain(admins, servers, aliases))} <= {list, NoneType}
+        or not {*map(type, chain.from_iterable(filter(None, servers)))} <= {DownstreamAddress}
+        or max(map(len, filter(None, servers)), default=0) > checks.MAX_DOWNSTREAM_ADDRESSES
+        or not are_short_names(chain(names, *filter(None, aliases)))
+        or not are_short_addresses(chain.from_iterable(filter(None, admins)))
+    ):
+        return None
+    try:
+        for handle in {*handles}:
+            if handle is not None:
+                checks.handle("subscription_handle", handle)
+        written_settings = [
+            given
+            and _settings(
+                given.abuse_policy, given.abuse_policy_override, given.spam_header_name, given.spam_header_value
+            )
+            for given in settings
+        ]
+        written_servers = [
+            given if given is None else [_server(one.priority, one.weight, one.port, one.target) for one in given]
+            for given in servers
+        ]
+    except (InvalidInput, TypeError):  # one that is refused, or that no cache can keep
+        return None
+    # Always other objects: a caller who fills one Domain again and again must not rename what was sent before.
+    checked = [*map(Domain, names, handles, settings, admins, servers, aliases)]
+    return checked, [*map(_fragment, names, written_settings, admins, written_servers, aliases)]
+
+
+def _fragment(
+    name: str,
+    settings: wire.Json | None,
+    admins: list[str] | None,
+    servers: list[wire.Json] | None,
+    aliases: list[str] | None,
+) -> bytes:
+    if settings is None and admins is None and servers is None and aliases is None:
+        return NAME_ALONE
+    return wire.item(name, settings, admins, servers, aliases)
+
+
+@lru_cache(maxsize=1_024, typed=True)
+def _settings(*fields: Any) -> orjson.Fragment:
+    settings = DomainSettings(*fields)
+    checks.settings("settings", settings)
+    return orjson.Fragment(wire.fragment(wire.unstructured(settings)))
+
+
+@lru_cache(maxsize=1_024, typed=True)
+def _server(*fields: Any) -> orjson.Fragment:
+    server = DownstreamAddress(*fields)
+    checks.downstream_addresses("downstream_addresses", [server])
+    return orjson.Fragment(wire.fragment(wire.unstructured(server)))
