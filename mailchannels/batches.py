@@ -81,7 +81,8 @@ class Provisioning(Operation[Domain | str, Domain | str, BulkProvisionItem]):
         if {*map(type, given)} == {str}:
             names = canonical_names(given)  # type: ignore[arg-type]
             return Batch(names, [*names], [NAME_ALONE] * len(names))
-        domains, fragments = of_domains(given)
+        with collector.held_back():
+            domains, fragments = of_domains(given)
         for handle in {domain.subscription_handle for domain in domains} - {None, self.subscription_handle}:
             raise InvalidInput(
                 "subscription_handle",
@@ -105,18 +106,18 @@ class Provisioning(Operation[Domain | str, Domain | str, BulkProvisionItem]):
             "associate-key": self.associate_key,
             "overwrite": self.overwrite,
         }
-        sent = _listed(batch)
+        body = _body(batch)
         answer = await self.transport.request(
             "POST",
             PROVISION,
             query=query,
-            body=_body(sent),
+            body=body,
             timeout=self.timeout,
             patient=True,
             on_attempt=partial(count_attempt, batch),
         )
         with collector.held_back():
-            _note(answer, batch, sent)
+            _note(answer, batch, body)
 
     @staticmethod
     def item(index: int, subject: Domain | str, verdict: Verdict, attempts: int = 0) -> BulkProvisionItem:
@@ -156,7 +157,7 @@ class LoginLinks(Operation[str, str, BulkLoginLinkItem]):
         answer = await self.transport.send(
             "POST",
             LOGIN_LINKS,
-            body=_body(_listed(batch)),
+            body=_body(batch),
             returns=wire.LoginLinkBatch,
             timeout=self.timeout,
             patient=True,
@@ -186,15 +187,15 @@ class LoginLinks(Operation[str, str, BulkLoginLinkItem]):
         )
 
 
-def _listed(batch: Batch[SubjectT]) -> bytes:
-    """Write the list of what is sent."""
+def _body(batch: Batch[SubjectT]) -> bytes:
     # A-labels need no escaping.
-    items = zip(batch.keys, batch.fragments, strict=True)
-    return b"[" + b",".join([fragment or b'{"domain":"%b"}' % key.encode() for key, fragment in items]) + b"]"
-
-
-def _body(listed: bytes) -> bytes:
-    return b'{"domains":' + listed + b"}"
+    items = [
+        fragment or b'{"domain":"%b"}' % key.encode() for key, fragment in zip(batch.keys, batch.fragments, strict=True)
+    ]
+    # Hundreds of kilobytes: every copy of the whole costs as much as all the rest of this.
+    items[0] = wire.BATCH[0] + items[0]
+    items[-1] += wire.BATCH[1]
+    return b",".join(items)
 
 
 def _places(batch: Batch[SubjectT]) -> dict[str, int]:
@@ -205,11 +206,11 @@ def _domain(subject: Domain | str) -> Domain:
     return Domain(subject) if isinstance(subject, str) else subject
 
 
-def _note(answer: Answer, batch: Batch[Domain | str], sent: bytes) -> None:
+def _note(answer: Answer, batch: Batch[Domain | str], body: bytes) -> None:
     """Note what an answer says of a batch; only once all of it is read are its domains changed."""
     told = answer.read(wire.ProvisionedBatch)
     successes = told.successes or []
-    if successes and (verdicts := _echoed(successes, sent)) is not None:
+    if successes and (verdicts := _echoed(successes, body)) is not None:
         batch.verdicts = verdicts
         if not told.errors:
             return
@@ -235,15 +236,14 @@ def _note(answer: Answer, batch: Batch[Domain | str], sent: bytes) -> None:
 _TEXT: Final = (str, type(None))
 
 
-def _echoed(successes: list[wire.Json], sent: bytes) -> list[Verdict | None] | None:
+def _echoed(successes: list[wire.Json], body: bytes) -> list[Verdict | None] | None:
     """Judge successes that say, one after the other, what was asked for and nothing else; None where they do not."""
     try:
         codes = [success["code"] for success in successes]
         comments = [success.get("comment") for success in successes]
         told = [success["domain"] for success in successes]
-        for domain in told:
-            wire.spell_both(domain)
-        if {*map(type, codes)} != {int} or not {*map(type, comments)} <= {*_TEXT} or not wire.are_echoes(told, sent):
+        wire.spell_both(told)
+        if {*map(type, codes)} != {int} or not {*map(type, comments)} <= {*_TEXT} or not wire.are_echoes(told, body):
             return None
     except (AttributeError, KeyError, TypeError):
         return None

@@ -14,14 +14,13 @@ from typing import Any
 import orjson
 
 from . import checks, wire
-from .columns import NAME_ALONE
 from .errors import InvalidInput
 from .models import Domain, DomainSettings, DownstreamAddress
 from .names import are_short_addresses, are_short_names
 
 
 def of_domains(given: list[Domain | str]) -> tuple[list[Domain], list[bytes]]:
-    """Check domains and give them under their canonical names, and what is sent for each.
+    """Check domains and give them under their canonical names, and what is sent for each; nothing for a name alone.
 
     Raises:
         InvalidInput: One of them cannot be right.
@@ -29,11 +28,9 @@ def of_domains(given: list[Domain | str]) -> tuple[list[Domain], list[bytes]]:
     if {*map(type, given)} == {Domain} and (plain := _of_plain(given)) is not None:  # type: ignore[arg-type]
         return plain
     domains = [checks.outgoing(one) for one in given]
-    return domains, [NAME_ALONE if _is_bare(domain) else wire.batch_item(domain) for domain in domains]
-
-
-def _is_bare(domain: Domain) -> bool:
-    return domain == Domain(domain.domain, domain.subscription_handle)
+    settings = [wire.unstructured(domain.settings) for domain in domains]
+    servers = [wire.unstructured(domain.downstream_addresses) for domain in domains]
+    return domains, wire.batch_items(domains, settings, servers)
 
 
 def _of_plain(domains: list[Domain]) -> tuple[list[Domain], list[bytes]] | None:
@@ -73,19 +70,7 @@ def _of_plain(domains: list[Domain]) -> tuple[list[Domain], list[bytes]] | None:
         return None
     # Always other objects: a caller who fills one Domain again and again must not rename what was sent before.
     checked = [*map(Domain, names, handles, settings, admins, servers, aliases)]
-    return checked, [*map(_fragment, names, written_settings, admins, written_servers, aliases)]
-
-
-def _fragment(
-    name: str,
-    settings: wire.Json | None,
-    admins: list[str] | None,
-    servers: list[wire.Json] | None,
-    aliases: list[str] | None,
-) -> bytes:
-    if settings is None and admins is None and servers is None and aliases is None:
-        return NAME_ALONE
-    return wire.item(name, settings, admins, servers, aliases)
+    return checked, wire.batch_items(checked, written_settings, written_servers)
 
 
 @lru_cache(maxsize=1_024, typed=True)

@@ -6,7 +6,7 @@ It knows nothing of requests.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from attrs import define, field
 
@@ -18,9 +18,6 @@ REMEMBERED: Final = 50_000
 """A key is known as a repeat for at least this many inputs; more would cost memory that grows with the input."""
 
 LISTED_LATELY: Final = 10_000
-
-Past: TypeAlias = "int | tuple[int, int]"
-"""What is remembered of a key: its index, and its content's hash unless it was a name alone."""
 
 
 class Lately:
@@ -42,9 +39,16 @@ class Lately:
 
 @define
 class Generation:
-    """Keys that came one after another, and what came of those that did not come to what is usual."""
+    """Keys that came one after another.
 
-    keys: dict[str, Past] = field(factory=dict)
+    Attributes:
+        indexes: Where each of them stood in the input.
+        contents: The hashes of their fragments, but for names alone.
+        unusual: What came of those that did not come to what is usual.
+    """
+
+    indexes: dict[str, int] = field(factory=dict)
+    contents: dict[str, int] = field(factory=dict)
     unusual: dict[str, Verdict] = field(factory=dict)
 
 
@@ -63,19 +67,18 @@ class Repeats:
         unique = {*keys}
         return (
             len(unique) == len(keys)
-            and self._recent.keys.keys().isdisjoint(unique)
-            and self._older.keys.keys().isdisjoint(unique)
+            and self._recent.indexes.keys().isdisjoint(unique)
+            and self._older.indexes.keys().isdisjoint(unique)
         )
 
     def remember(self, batch: Batch[Any]) -> None:
         """Know the keys of a batch from now on; they are under way until they are settled."""
-        if len(self._recent.keys) >= REMEMBERED:
+        if len(self._recent.indexes) >= REMEMBERED:
             self._recent, self._older = Generation(), self._recent
-        pasts: list[Past] = [
-            (index, hash(fragment)) if fragment else index
-            for index, fragment in zip(batch.indexes, batch.fragments, strict=True)
-        ]
-        self._recent.keys.update(zip(batch.keys, pasts, strict=True))
+        # Numbers, unlike tuples of them, are nothing to the garbage collector.
+        self._recent.indexes.update(zip(batch.keys, batch.indexes, strict=True))
+        if any(batch.fragments):
+            self._recent.contents.update(zip(batch.keys, map(hash, batch.fragments), strict=True))
         self._under_way.update(batch.keys)
 
     def earlier(self, key: str, fragment: bytes) -> Verdict | None:
@@ -84,10 +87,9 @@ class Repeats:
         Raises:
             InvalidInput: It came with another content.
         """
-        generation = self._recent if key in self._recent.keys else self._older
-        known = generation.keys[key]
-        index, content = known if isinstance(known, tuple) else (known, hash(NAME_ALONE))
-        if content != hash(fragment):
+        generation = self._recent if key in self._recent.indexes else self._older
+        index = generation.indexes[key]
+        if generation.contents.get(key, hash(NAME_ALONE)) != hash(fragment):
             raise InvalidInput(self._called, f"{key} stands in the input before, at index {index}, with other content")
         return None if key in self._under_way else generation.unusual.get(key, self._usual)
 
@@ -102,7 +104,7 @@ class Repeats:
         # One with a login link, which is a secret, must not stay here for good.
         if self._usual is None and verdict.outcome is Outcome.SUCCEEDED and verdict.value is None:
             self._usual = verdict
-        elif key in self._recent.keys:
+        elif key in self._recent.indexes:
             self._recent.unusual[key] = verdict
-        elif key in self._older.keys:
+        elif key in self._older.indexes:
             self._older.unusual[key] = verdict

@@ -98,6 +98,9 @@ class CreatedRecipient:
     list_entries: list[ListEntry] | None = None
 
 
+BATCH: Final = (b'{"domains":[', b"]}")
+"""What stands before and after the items of a batch."""
+
 # A field that is not named here is spelt on the wire as it is in Python.
 SPELLING: Final[misfit.Spelling] = {
     DomainSettings: {
@@ -146,23 +149,25 @@ def structure(document: Json, kind: type[T], where: str) -> T:
     raise Misfit(found)
 
 
-def spell_both(told: Json) -> None:
-    """Take what an answer tells of mail servers under both of the keys it may come by, as `batch_item` sends both."""
-    servers = told.get("downstreamAddresses")
-    if servers is None:
-        servers = told.get("downstreamAddress")
-    if servers is not None:
-        told["downstreamAddresses"] = told["downstreamAddress"] = servers
+def spell_both(told: list[Json]) -> None:
+    """Take what an answer tells of mail servers under both of the keys it may come by, as `batch_items` sends both."""
+    for domain in told:
+        servers = domain.get("downstreamAddresses")
+        if servers is None:
+            servers = domain.get("downstreamAddress")
+        if servers is not None:
+            domain["downstreamAddresses"] = domain["downstreamAddress"] = servers
 
 
-def are_echoes(told: list[Json], sent: bytes) -> bool:
-    """Whether the domains of an answer say, one after the other, exactly what the list of a batch's body does."""
+def are_echoes(told: list[Json], body: bytes) -> bool:
+    """Whether the domains of an answer say, one after the other, exactly what the body of the batch did."""
     sort = orjson.OPT_SORT_KEYS
-    return sent.startswith(b"[" + orjson.dumps(told[0], option=sort)) and orjson.dumps(told, option=sort) == sent
+    first = BATCH[0] + orjson.dumps(told[0], option=sort)
+    return body.startswith(first) and orjson.dumps({"domains": told}, option=sort) == body
 
 
 def is_echo(told: Json, sent: bytes) -> bool:
-    """Whether a domain of an answer says what `batch_item` sent, or its name alone where nothing else was.
+    """Whether a domain of an answer says what `batch_items` sent, or its name alone where nothing else was.
 
     Nearly all successes of a batch are such echoes, and reading one costs several times what comparing it does.
     """
@@ -189,34 +194,32 @@ def unstructured(model: object) -> Json:
     return _converter().unstructure(model)
 
 
-def batch_item(domain: Domain) -> bytes:
-    """Write a domain as an item of a batch: its subscription stands in the query, its mail servers under two keys.
+def batch_items(domains: Sequence[Domain], settings: Sequence[Json], servers: Sequence[Json]) -> list[bytes]:
+    """Write domains as items of a batch: the subscription stands in the query, mail servers under two keys.
 
     The specification of the batch spells the key `downstreamAddress` and every other place `downstreamAddresses`; the
     schema allows more keys than it names, so both are sent.
+
+    Args:
+        domains: The domains.
+        settings: Their settings as JSON, one for each domain; None where it has none.
+        servers: Their mail servers, likewise.
+
+    Returns:
+        The items; nothing for what is only a name.
     """
-    settings, servers = domain.settings, domain.downstream_addresses
-    return item(
-        domain.domain,
-        None if settings is None else unstructured(settings),
-        domain.admins,
-        None if servers is None else unstructured(servers),
-        domain.aliases,
-    )
-
-
-def item(name: str, settings: Json, admins: list[str] | None, servers: Json, aliases: list[str] | None) -> bytes:
-    """Write an item of a batch of its parts; None leaves one out."""
-    document: Json = {"domain": name}
-    if settings is not None:
-        document["settings"] = settings
-    if admins is not None:
-        document["admins"] = admins
-    if servers is not None:
-        document["downstreamAddress"] = document["downstreamAddresses"] = servers
-    if aliases is not None:
-        document["aliases"] = aliases
-    return fragment(document)
+    documents = [
+        {
+            "domain": domain.domain,
+            "settings": of_settings,
+            "admins": domain.admins,
+            "downstreamAddress": of_servers,
+            "downstreamAddresses": of_servers,
+            "aliases": domain.aliases,
+        }
+        for domain, of_settings, of_servers in zip(domains, settings, servers, strict=True)
+    ]
+    return [b"" if len(item) == 1 else fragment(item) for item in map(_without_null, documents)]
 
 
 def settings_update(wanted: Domain, reset: Sequence[str]) -> Json:
@@ -229,10 +232,13 @@ def settings_update(wanted: Domain, reset: Sequence[str]) -> Json:
 
 def _told_of(told: Json) -> Json:
     settings = told.get("settings")
-    if settings is not None:
-        settings = {key: value for key, value in settings.items() if value is not None}
-    told = {**told, "subscriptionHandle": None, "settings": settings}
-    return {key: value for key, value in told.items() if value is not None}
+    return _without_null({**told, "subscriptionHandle": None, "settings": settings and _without_null(settings)})
+
+
+def _without_null(document: Json) -> Json:
+    if None not in document.values():
+        return document
+    return {key: value for key, value in document.items() if value is not None}
 
 
 def _parsed(body: bytes) -> tuple[Json, str | None]:

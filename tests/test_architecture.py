@@ -80,7 +80,8 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     SURFACE: {"aio", "sync", "attempt", "errors", "models", "pacing", "_version"},
     "simulator": set(),
     "jobs": {
-        SURFACE, "aio", "sync", "inputs", "batches", "errors", "models", "names", "checks", "wire", "hybridbox",
+        SURFACE, "aio", "sync", "inputs", "batches", "fragments", "errors", "models", "names", "checks", "wire",
+        "hybridbox",
     },
     "cli": {SURFACE, "jobs", "aio", "sync", "errors", "models", "simulator", "hybridbox"},
     "__main__": {"cli"},

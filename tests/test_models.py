@@ -41,6 +41,7 @@ from mailchannels import (
     User,
     wire,
 )
+from mailchannels.fragments import of_domains
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -232,14 +233,17 @@ def test_a_model_is_spelt_as_the_specification_spells_it(model: object, definiti
 
 
 def test_a_batch_item_names_its_mail_servers_twice_and_no_subscription() -> None:
-    item = orjson.loads(wire.batch_item(FULL))
+    _, (written,) = of_domains([FULL])
+    item = orjson.loads(written)
 
     assert item["downstreamAddress"] == item["downstreamAddresses"] == [attrs.asdict(FULL.downstream_addresses[0])]  # type: ignore[index]
     assert "subscriptionHandle" not in item
 
 
 def test_a_batch_item_without_mail_servers_names_none() -> None:
-    assert wire.batch_item(Domain("example.com")) == b'{"domain":"example.com"}'
+    _, (written,) = of_domains([Domain("example.com", aliases=[])])
+
+    assert written == b'{"aliases":[],"domain":"example.com"}'
 
 
 def test_nothing_of_ours_is_left_in_the_json_of_a_provisioned_domain() -> None:

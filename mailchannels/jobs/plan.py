@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from attrs import define
 
-from .. import wire
-from ..checks import outgoing, text
+from ..checks import text
 from ..errors import InvalidInput, MailChannelsError
+from ..fragments import of_domains
 from ..models import Outcome
 from .kinds import DOMAINS
 from .summary import Problem, Summary
@@ -187,27 +187,27 @@ def checked_domain(subscription_handle: str | None) -> Callable[[Domain | str], 
         subscription_handle: The subscription to provision against; None where only the names count, as for login links.
 
     Returns:
-        What gives a domain's name as it is sent, and the item that is sent for it.
+        What gives a domain's name as it is sent, and the item that is sent for it; nothing for a name alone.
 
     Raises:
         InvalidInput: The subscription's handle is empty.
 
     Example:
         >>> checked_domain(None)(Domain("Example.com"))
-        ('example.com', b'{"domain":"example.com"}')
+        ('example.com', b'')
     """
     if subscription_handle is not None:
         text("subscription_handle", subscription_handle)
 
     def check(given: Domain | str) -> tuple[str, bytes]:
-        domain = outgoing(DOMAINS.name(given) if subscription_handle is None else given)
+        (domain,), (fragment,) = of_domains([DOMAINS.name(given) if subscription_handle is None else given])
         if domain.subscription_handle not in {None, subscription_handle}:
             raise InvalidInput(
                 "subscription_handle",
                 f"{domain.subscription_handle!r} is not the subscription of this run, {subscription_handle!r}; make one"
                 " run for each subscription",
             )
-        return domain.domain, wire.batch_item(domain)
+        return domain.domain, fragment
 
     return check
 
