@@ -18,7 +18,7 @@ from .background import Results
 from .bulk import Operation, Stream, count_attempt
 from .columns import NAME_ALONE, Batch, Verdict
 from .errors import InvalidInput, error_for_status
-from .fragments import of_domains
+from .fragments import copied, of_domains
 from .inputs import AnyIterable
 from .models import BulkLoginLinkItem, BulkProvisionItem, Domain, DownstreamAddress, Outcome
 from .models.bulk import BulkItem
@@ -75,6 +75,10 @@ class Provisioning(Operation[Domain | str, Domain | str, BulkProvisionItem]):
     overwrite: bool | None
     timeout: float | None
     batch_size = MAX_BATCH
+
+    def keep(self, given: Domain | str) -> Domain | str:
+        """Give a domain as it is now."""
+        return copied(given) if isinstance(given, Domain) else given
 
     def prepare(self, given: list[Domain | str]) -> Batch[Domain | str]:
         """Check domains and give them under their canonical names."""

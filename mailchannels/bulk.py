@@ -31,7 +31,7 @@ from .errors import (
     Unauthorized,
     UnprocessableEntity,
 )
-from .inputs import AnyIterable, in_pieces
+from .inputs import AnyIterable, in_pieces, is_lasting
 from .models.bulk import RETRYABLE_CODES, BulkItem, Outcome
 from .models.items import Items
 from .repeats import Repeats
@@ -69,6 +69,10 @@ class Operation(ABC, Generic[InputT, SubjectT, ItemT]):
 
     batch_size: int
     key: str = "domain"
+
+    def keep(self, given: InputT) -> InputT:
+        """Give an input as it is now, whatever becomes of the object; text and what is frozen stays as it is."""
+        return given
 
     @abstractmethod
     def prepare(self, given: list[InputT]) -> Batch[SubjectT]:
@@ -148,11 +152,12 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
     ) -> None:
         given: list[InputT] = []
         room = self._operation.batch_size
+        may_wait, keep = is_lasting(inputs), self._operation.keep
         async with aclosing(in_pieces(inputs)) as pieces:
             try:
                 async for piece in pieces:
                     for one in piece:
-                        given.append(one)
+                        given.append(one if may_wait or isinstance(one, str) else keep(one))
                         if len(given) == room:
                             taken, given = given, []
                             await self._fill(taken, start, send)
@@ -301,7 +306,9 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
             await self._answer(group, verdict_on_all(bare(error)), send)
             return Batch()
         passing = [
-            place for place, verdict in enumerate(group.verdicts) if verdict is not None and _is_passing(verdict)
+            place
+            for place, verdict in enumerate(group.verdicts)
+            if verdict and verdict.outcome is _FAILED and verdict.code in RETRYABLE_CODES
         ]
         if not passing or last or not self._may_retry():
             passing, settled = [], group
@@ -353,11 +360,6 @@ def _items(
     attempts: int,
 ) -> list[ItemT]:
     return [*map(item, indexes, subjects, verdicts, repeat(attempts))]
-
-
-def _is_passing(verdict: Verdict) -> bool:
-    """Whether the API refused one input for a reason that may soon be gone."""
-    return verdict.outcome is _FAILED and verdict.code in RETRYABLE_CODES
 
 
 UNMENTIONED: Final = Verdict(Outcome.UNKNOWN, comment="the answer does not mention it")

@@ -19,6 +19,32 @@ from .models import Domain, DomainSettings, DownstreamAddress
 from .names import are_short_addresses, are_short_names
 
 
+def copied(domain: Domain) -> Domain:
+    """Copy a domain and all it holds; what is not of its type stays, to be refused."""
+    settings, admins, aliases = domain.settings, domain.admins, domain.aliases
+    servers = domain.downstream_addresses
+    if type(settings) is DomainSettings:
+        settings = DomainSettings(
+            settings.abuse_policy,
+            settings.abuse_policy_override,
+            settings.spam_header_name,
+            settings.spam_header_value,
+        )
+    if type(servers) is list:
+        servers = [
+            DownstreamAddress(one.priority, one.weight, one.port, one.target) if type(one) is DownstreamAddress else one
+            for one in servers
+        ]
+    return Domain(
+        domain.domain,
+        domain.subscription_handle,
+        settings,
+        [*admins] if type(admins) is list else admins,
+        servers,
+        [*aliases] if type(aliases) is list else aliases,
+    )
+
+
 def of_domains(given: list[Domain | str]) -> tuple[list[Domain], list[bytes]]:
     """Check domains and give them under their canonical names, and what is sent for each; nothing for a name alone.
 

@@ -17,7 +17,10 @@ AnyIterable: TypeAlias = Iterable[T] | AsyncIterable[T]
 
 
 class InPieces(ABC, AsyncIterable[T]):
-    """An input of which many come at once, as from a file: what `async for` costs for each is saved."""
+    """An input of which many come at once, as from a file: what `async for` costs for each is saved.
+
+    Everything in it is an object of its own, see `is_lasting`.
+    """
 
     @abstractmethod
     def pieces(self) -> AsyncGenerator[Iterable[T], None]:
@@ -28,6 +31,11 @@ class InPieces(ABC, AsyncIterable[T]):
             async for piece in pieces:
                 for given in piece:
                     yield given
+
+
+def is_lasting(inputs: AnyIterable[T]) -> bool:
+    """Whether what was read stays as it was while more is read: a generator may fill one object again and again."""
+    return isinstance(inputs, InPieces) or type(inputs) in {list, tuple, set, frozenset}
 
 
 async def in_pieces(inputs: AnyIterable[T]) -> AsyncGenerator[Iterable[T], None]:

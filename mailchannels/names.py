@@ -7,7 +7,8 @@ with a slash in it would reach another endpoint.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+import string
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import idna
@@ -34,10 +35,25 @@ _is_plain: Final = re.compile(_PLAIN).fullmatch
 # Neither of the rules looked ahead for can be broken where no two hyphens meet and all of it is as short as a label.
 _SHORT: Final = r"(?!.{64})[a-z0-9]++(?:[.-][a-z0-9]++)*+"
 _is_short: Final = re.compile(_SHORT).fullmatch
-_LOCAL_PART: Final = r"[A-Za-z0-9_.!#$%&'*+/=?^`{|}~-]{1,64}+"
 _MAX_ADDRESS: Final = 254
-_is_plain_address: Final = re.compile(rf"{_LOCAL_PART}@{_PLAIN}").fullmatch
-_is_short_address: Final = re.compile(rf"{_LOCAL_PART}@{_SHORT}").fullmatch
+_is_plain_address: Final = re.compile(rf"[A-Za-z0-9_.!#$%&'*+/=?^`{{|}}~-]{{1,64}}@{_PLAIN}").fullmatch
+
+# Of thousands, one a line, only the kinds of characters are told apart: letters and digits (a), marks within a name
+# (-), what else may stand before an @ (_), and what may stand nowhere (!).
+_KINDS: Final = bytes(
+    ord(
+        "\n" if character == "\n"
+        else "@" if character == "@"
+        else "a" if character in string.ascii_lowercase + string.digits
+        else "-" if character in ".-"
+        else "_" if character in string.ascii_uppercase + "_!#$%&'*+/=?^`{|}~"
+        else "!"
+    )
+    for character in map(chr, range(256))
+)  # fmt: skip
+_MAX_SHORT: Final = 63
+_are_names: Final = re.compile(rb"\n(?:(?:a++-)*+a++\n)*+").fullmatch
+_are_addresses: Final = re.compile(rb"\n(?:[a_-]++@(?:a++-)*+a++\n)*+").fullmatch
 
 # What people hand in instead of names, told in other words than those of RFC 5891.
 _OFTEN_GIVEN: Final = {
@@ -106,20 +122,25 @@ def canonical_names(names: Sequence[str]) -> list[str]:
     return [*names] if are_short_names(names) else [*map(canonical_name, names)]
 
 
-def are_short_names(values: Iterable[object]) -> bool:
+def are_short_names(values: Iterable[str]) -> bool:
     """Whether many are all short names in canonical form, told at once; False may also mean that it takes more."""
-    try:
-        return all(map(_is_short, values))  # type: ignore[arg-type]  # what is no text is what the error is for
-    except TypeError:
-        return False
+    return _are_all(_are_names, values)
 
 
-def are_short_addresses(values: Iterable[object]) -> bool:
-    """Whether many are all addresses at short names, told at once; False may also mean that it takes more."""
+def are_short_addresses(values: Iterable[str]) -> bool:
+    """Whether many are all short addresses at such names, told at once; False may also mean that it takes more."""
+    return _are_all(_are_addresses, values)
+
+
+def _are_all(are_right: Callable[[bytes], object], values: Iterable[str]) -> bool:
+    listed = [*values]
     try:
-        return all(map(_is_short_address, values))  # type: ignore[arg-type]
-    except TypeError:
+        lines = "\n".join(["", *listed, ""])
+        kinds = lines.encode("ascii").translate(_KINDS)
+    except (TypeError, UnicodeEncodeError):
         return False
+    is_one_a_line = lines.count("\n") == len(listed) + 1
+    return is_one_a_line and max(map(len, listed), default=0) <= _MAX_SHORT and are_right(kinds) is not None
 
 
 def canonical_or_folded(name: str) -> str:

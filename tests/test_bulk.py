@@ -606,6 +606,24 @@ async def test_the_simulators_failures_pass(
 
 
 @pytest.mark.asyncio
+async def test_a_generator_may_fill_one_domain_and_its_lists_again_and_again(api: Api) -> None:
+    def refilled() -> Iterator[Domain]:
+        domain = Domain("", admins=[])
+        assert domain.admins is not None
+        for name in names(3):
+            domain.domain = name
+            domain.admins[:] = [f"owner@{name}"]
+            yield domain
+
+    async with client_for() as client:
+        result = await client.domains.bulk_provision(refilled(), subscription_handle="demo")
+
+    assert [item.domain.domain for item in result.successes] == names(3)
+    sent = json.loads(api.provision.calls.last.request.content)["domains"]
+    assert [item["admins"] for item in sent] == [[f"owner@{name}"] for name in names(3)]
+
+
+@pytest.mark.asyncio
 async def test_an_item_counts_the_requests_it_was_sent_in(api: Api, without_waits: None) -> None:
     api.say = failing({"d1.example": 500})
 
