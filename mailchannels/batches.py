@@ -86,18 +86,15 @@ class Provisioning(Operation[Domain | str, Domain | str, BulkProvisionItem]):
             names = canonical_names(given)  # type: ignore[arg-type]
             return Batch(names, [*names], [NAME_ALONE] * len(names))
         with collector.held_back():
-            domains, fragments = of_domains(given)
-        for handle in {domain.subscription_handle for domain in domains} - {None, self.subscription_handle}:
+            batch = of_domains(given)
+        handles = {subject.subscription_handle for subject in batch.subjects if isinstance(subject, Domain)}
+        for handle in handles - {None, self.subscription_handle}:
             raise InvalidInput(
                 "subscription_handle",
                 f"{handle!r} is not the {self.subscription_handle!r} that this call provisions"
                 " against; make one call for each subscription",
             )
-        subjects = [
-            domain if fragment or domain.subscription_handle is not None else domain.domain
-            for domain, fragment in zip(domains, fragments, strict=True)
-        ]
-        return Batch([domain.domain for domain in domains], subjects, fragments)
+        return batch
 
     def subject(self, given: Domain | str) -> Domain | str:
         """Give a refused input as it is, or as text."""

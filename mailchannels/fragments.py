@@ -9,11 +9,12 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import chain
 from types import NoneType
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from . import checks, wire
+from .columns import Batch
 from .errors import InvalidInput
 from .models import Domain, DomainSettings, DownstreamAddress
 from .names import are_short_addresses, are_short_names
@@ -45,28 +46,42 @@ def copied(domain: Domain) -> Domain:
     )
 
 
-def of_domains(given: list[Domain | str]) -> tuple[list[Domain], list[bytes]]:
-    """Check domains and give them under their canonical names, and what is sent for each; nothing for a name alone.
+def of_domains(given: list[Domain | str]) -> Batch[Domain | str]:
+    """Check domains and give them under their canonical names; what is nothing but a name is kept as one.
 
     Raises:
         InvalidInput: One of them cannot be right.
     """
     if {*map(type, given)} == {Domain} and (plain := _of_plain(given)) is not None:  # type: ignore[arg-type]
         return plain
-    domains = [checks.outgoing(one) for one in given]
-    settings = [wire.unstructured(domain.settings) for domain in domains]
-    servers = [wire.unstructured(domain.downstream_addresses) for domain in domains]
-    return domains, wire.batch_items(domains, settings, servers)
+    columns = _columns([checks.outgoing(one) for one in given])
+    return _batch(columns, [*map(wire.unstructured, columns.settings)], [*map(wire.unstructured, columns.servers)])
 
 
-def _of_plain(domains: list[Domain]) -> tuple[list[Domain], list[bytes]] | None:
+class _Columns(NamedTuple):
+    names: list[str]
+    handles: list[str | None]
+    settings: list[DomainSettings | None]
+    admins: list[list[str] | None]
+    servers: list[list[DownstreamAddress] | None]
+    aliases: list[list[str] | None]
+
+
+def _columns(domains: list[Domain]) -> _Columns:
+    return _Columns(
+        [domain.domain for domain in domains],
+        [domain.subscription_handle for domain in domains],
+        [domain.settings for domain in domains],
+        [domain.admins for domain in domains],
+        [domain.downstream_addresses for domain in domains],
+        [domain.aliases for domain in domains],
+    )
+
+
+def _of_plain(domains: list[Domain]) -> Batch[Domain | str] | None:
     """Do it at once; None where one of them has to be looked at by itself, and perhaps refused."""
-    names = [domain.domain for domain in domains]
-    handles = [domain.subscription_handle for domain in domains]
-    settings = [domain.settings for domain in domains]
-    admins = [domain.admins for domain in domains]
-    servers = [domain.downstream_addresses for domain in domains]
-    aliases = [domain.aliases for domain in domains]
+    columns = _columns(domains)
+    names, handles, settings, admins, servers, aliases = columns
     if (
         {*map(type, names)} != {str}
         or not {*map(type, settings)} <= {DomainSettings, NoneType}
@@ -94,9 +109,20 @@ def _of_plain(domains: list[Domain]) -> tuple[list[Domain], list[bytes]] | None:
         ]
     except (InvalidInput, TypeError):  # one that is refused, or that no cache can keep
         return None
+    return _batch(columns, written_settings, written_servers)
+
+
+def _batch(columns: _Columns, settings: list[wire.Json], servers: list[wire.Json]) -> Batch[Domain | str]:
+    names, handles = columns.names, columns.handles
+    fragments = wire.batch_items(names, settings, columns.admins, servers, columns.aliases)
     # Always other objects: a caller who fills one Domain again and again must not rename what was sent before.
-    checked = [*map(Domain, names, handles, settings, admins, servers, aliases)]
-    return checked, wire.batch_items(checked, written_settings, written_servers)
+    subjects: list[Domain | str] = [*map(Domain, *columns)]
+    if not all(fragments):
+        subjects = [
+            subject if fragment or handle is not None else name
+            for name, handle, subject, fragment in zip(names, handles, subjects, fragments, strict=True)
+        ]
+    return Batch(names, subjects, fragments)
 
 
 @lru_cache(maxsize=1_024, typed=True)

@@ -194,32 +194,44 @@ def unstructured(model: object) -> Json:
     return _converter().unstructure(model)
 
 
-def batch_items(domains: Sequence[Domain], settings: Sequence[Json], servers: Sequence[Json]) -> list[bytes]:
+def batch_items(
+    names: Sequence[str],
+    settings: Sequence[Json],
+    admins: Sequence[list[str] | None],
+    servers: Sequence[Json],
+    aliases: Sequence[list[str] | None],
+) -> list[bytes]:
     """Write domains as items of a batch: the subscription stands in the query, mail servers under two keys.
 
     The specification of the batch spells the key `downstreamAddress` and every other place `downstreamAddresses`; the
     schema allows more keys than it names, so both are sent.
 
     Args:
-        domains: The domains.
-        settings: Their settings as JSON, one for each domain; None where it has none.
-        servers: Their mail servers, likewise.
+        names: Their names; the other columns hold their sections, as JSON, and None where one has none.
+        settings: Their settings.
+        admins: Their administrators.
+        servers: Their mail servers.
+        aliases: Their aliases.
 
     Returns:
         The items; nothing for what is only a name.
     """
     documents = [
         {
-            "domain": domain.domain,
+            "domain": name,
             "settings": of_settings,
-            "admins": domain.admins,
+            "admins": of_admins,
             "downstreamAddress": of_servers,
             "downstreamAddresses": of_servers,
-            "aliases": domain.aliases,
+            "aliases": of_aliases,
         }
-        for domain, of_settings, of_servers in zip(domains, settings, servers, strict=True)
+        for name, of_settings, of_admins, of_servers, of_aliases in zip(
+            names, settings, admins, servers, aliases, strict=True
+        )
     ]
-    return [b"" if len(item) == 1 else fragment(item) for item in map(_without_null, documents)]
+    if any(None in column for column in (settings, admins, servers, aliases)):
+        documents = [*map(_without_null, documents)]
+    return [b"" if len(document) == 1 else fragment(document) for document in documents]
 
 
 def settings_update(wanted: Domain, reset: Sequence[str]) -> Json:
