@@ -211,11 +211,9 @@ def _note(answer: Answer, batch: Batch[Domain | str], body: bytes) -> None:
     """Note what an answer says of a batch; only once all of it is read are its domains changed."""
     told = answer.read(wire.ProvisionedBatch)
     successes = told.successes or []
-    if successes and (verdicts := _echoed(successes, body)) is not None:
-        batch.verdicts = verdicts
-        if not told.errors:
-            return
-        successes = []
+    echoed = _echoed(successes, body)
+    if echoed is not None:
+        batch.verdicts, successes = echoed, []
     places = _places(batch)
     stored: dict[int, Domain] = {}
     for position, success in enumerate(successes):

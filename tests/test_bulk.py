@@ -1134,6 +1134,20 @@ def test_memory_stays_flat_over_a_long_input(inputs: list[str]) -> None:
     assert most <= (4 + 2) * BATCH
 
 
+def test_a_repeat_shares_an_outcome_that_came_when_its_name_was_nearly_forgotten() -> None:
+    operation = Whimsical([], {"first": [409]}, set())
+
+    async def main() -> list[Item]:
+        inputs = ["first", *names(2 * BATCH - 1), "first"]
+        return [item async for items in stream(operation, concurrency=2).results(inputs) for item in items]
+
+    with mock.patch.object(repeats, "REMEMBERED", BATCH):
+        items = asyncio.run(main())
+
+    assert [item.verdict.code for item in items if item.subject == "first"] == [409, 409]
+    assert Counter(name for batch in operation.asked for name in batch)["first"] == 1
+
+
 def test_a_repeat_further_behind_than_what_is_remembered_is_sent_again() -> None:
     operation = Fake()
 

@@ -10,7 +10,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mailchannels import InvalidInput
-from mailchannels.names import canonical_name, canonical_or_folded
+from mailchannels.names import (
+    are_short_addresses,
+    canonical_name,
+    canonical_names,
+    canonical_or_folded,
+    is_plain_address,
+)
 
 quickly = settings(deadline=None, max_examples=80)
 
@@ -180,3 +186,35 @@ def test_a_name_and_its_unicode_form_are_the_same(name: str) -> None:
 @given(names)
 def test_a_name_to_compare_by_is_the_canonical_one_or_the_text_in_lower_case(name: str) -> None:
     assert canonical_or_folded(name) == (accepted(name) or name.lower().removesuffix("."))
+
+
+@quickly
+@given(st.lists(names, max_size=5))
+@example(["a.example", "b.example\nc.example"])
+@example(["a.example\nb.example", ""])
+@example(["a.example", ""])
+@example(["a" * 64, "b.example"])
+def test_many_names_are_what_each_of_them_is(several: list[str]) -> None:
+    each = [accepted(name) for name in several]
+
+    if None in each:
+        with pytest.raises(InvalidInput):
+            canonical_names(several)
+    else:
+        assert canonical_names(several) == each
+
+
+@quickly
+@given(st.lists(st.text(st.sampled_from("aZ0._-@!/ü\n "), max_size=9) | st.emails(), max_size=3))
+@example(["a@b.example", "c@d.example\ne@f.example"])
+@example(["a@b.example\nc@d.example", ""])
+@example([f"{'a' * 64}@b.example"])
+@example(["a.-@b.example", "A!@b"])
+@example(["a@.b", "a@b.", "a@b-", "a@-b", "a@b..c"])
+def test_no_address_is_told_to_be_in_order_together_that_is_not_alone(several: list[str]) -> None:
+    assert not are_short_addresses(several) or all(map(is_plain_address, several))
+
+
+@pytest.mark.parametrize("several", [["a@b.example", None], ["a@b.example", b"c@d.example"], ["a@b.example", 1]])
+def test_what_is_no_text_is_no_address(several: list[str]) -> None:
+    assert not are_short_addresses(several)
