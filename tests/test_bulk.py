@@ -1009,6 +1009,51 @@ def test_every_input_comes_out_once_whatever_happens(  # noqa: PLR0917
         assert (verdict.outcome, verdict.code, verdict.comment) == (first.outcome, first.code, first.comment)
 
 
+def test_a_batch_of_which_one_went_through_does_not_stop_the_call_however_the_others_are_refused() -> None:
+    class OneAtFirst(Fake):
+        async def judge(self, batch: Batch[str]) -> None:
+            await anyio.lowlevel.checkpoint()
+            if len(batch) != bulk.ENOUGH_TO_JUDGE // 2 or "d0.example" not in batch.keys:
+                raise BAD
+            passing = Verdict(Outcome.FAILED, 503)
+            batch.verdicts = [DONE if key == "d0.example" else passing for key in batch.keys]
+
+    operation = OneAtFirst()
+    operation.batch_size = bulk.ENOUGH_TO_JUDGE
+
+    async def main() -> tuple[list[Item], MailChannelsError | None]:
+        results = stream(operation).results(names(operation.batch_size))
+        return [item async for items in results for item in items], results.stopped_by
+
+    items, stopped_by = asyncio.run(main())
+
+    assert stopped_by is None
+    assert sorted(item.index for item in items) == [*range(operation.batch_size)]
+    assert [item.index for item in items if item.verdict is DONE] == [0]
+
+
+def test_repeats_that_were_settled_hold_nothing_up() -> None:
+    class InPairs(Fake):
+        def __init__(self) -> None:
+            super().__init__()
+            self.are_two = anyio.Event()
+
+        async def judge(self, batch: Batch[str]) -> None:
+            if self.in_flight == 2:
+                self.are_two.set()
+            if "a" not in batch.keys:
+                await self.are_two.wait()
+            await super().judge(batch)
+
+    async def main() -> int:
+        results = stream(InPairs(), concurrency=2).results(["a", "a", *names(4 * BATCH)])
+        with anyio.fail_after(10):
+            return len([item async for items in results for item in items])
+
+    with mock.patch.object(bulk, "MOST_REPEATS", 1):
+        assert asyncio.run(main()) == 4 * BATCH + 2
+
+
 class Holding(Fake):
     """Answers nothing before it is released."""
 
@@ -1139,7 +1184,8 @@ def test_a_repeat_shares_an_outcome_that_came_when_its_name_was_nearly_forgotten
 
     async def main() -> list[Item]:
         inputs = ["first", *names(2 * BATCH - 1), "first"]
-        return [item async for items in stream(operation, concurrency=2).results(inputs) for item in items]
+        # One request at a time: it is settled when the next names have come, and before the last one comes.
+        return [item async for items in stream(operation, concurrency=1).results(inputs) for item in items]
 
     with mock.patch.object(repeats, "REMEMBERED", BATCH):
         items = asyncio.run(main())

@@ -197,3 +197,33 @@ async def test_settings_are_applied_where_the_answer_shows_them_all(
     assert all(item.settings_applied for item in rest)
     assert (first.domain.admins == FULL.admins) == (change is not with_more)
     assert first.domain.subscription_handle == ("demo" if change is with_its_subscription else None)
+
+
+@pytest.mark.asyncio
+async def test_of_a_name_that_both_succeeded_and_failed_the_failure_counts_and_tells_what_was_sent() -> None:
+    stored = {"domain": "a.example", "settings": {"abusePolicy": "block"}}
+    says = {
+        "successes": [{"domain": stored, "code": 201}],
+        "errors": [{"domain": {"domain": "a.example"}, "code": 409, "comment": "no"}],
+    }
+    with respx.mock() as router:
+        router.post(path="/inbound/v1/domains/batch").respond(json=says)
+        async with AsyncMailChannels("demo-key", base_url=HERE, rate_limit=None) as client:
+            result = await client.domains.bulk_provision([FULL], subscription_handle="demo")
+
+    assert [(item.code, item.domain) for item in result.errors] == [(409, FULL)]
+    assert not result.successes
+
+
+class Name(str):
+    """Text of somebody's own kind."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("domain", [Name("a.example"), Domain(Name("a.example"), admins=[])])
+@pytest.mark.asyncio
+async def test_a_name_of_somebodys_own_kind_comes_back_as_text(domain: Domain | str) -> None:
+    result = await provisioned([domain], dict)
+
+    assert [type(item.domain.domain) for item in result.successes] == [str]
