@@ -287,13 +287,18 @@ class _Caller:
 
 
 class LentIterator(AsyncIterator[Any]):
-    """A caller's iterable, read in the caller's thread; an error of its own comes after all that it gave before."""
+    """A caller's iterable, read in the caller's thread; an error of its own comes after all that it gave before.
+
+    Many inputs are passed on together, unless it is one object that is filled again and again.
+    """
 
     def __init__(self, iterable: Iterable[Any], caller: Callable[[], _Caller]) -> None:
         self._iterable = iterable
         self._iterator: Any = None
         self._caller = caller
         self._chunk: list[Any] = []
+        self._size = 1
+        self._last: Any = None
         self._error: Exception | None = None
         self._ended = False
 
@@ -311,11 +316,16 @@ class LentIterator(AsyncIterator[Any]):
         try:
             if self._iterator is None:
                 self._iterator = iter(self._iterable)
-            for item in islice(self._iterator, CHUNK):
+            for item in islice(self._iterator, self._size):
                 self._chunk.append(item)  # what came before an error must not be lost with it
         except Exception as error:  # noqa: BLE001
             self._error = error
-        self._ended = len(self._chunk) < CHUNK
+        self._ended = len(self._chunk) < self._size
+        if self._size == 1 and not self._ended:
+            (item,) = self._chunk
+            if isinstance(item, str) or (self._last is not None and item is not self._last):
+                self._size = 1
+            self._last = item
 
 
 def _lent(value: Any, caller: Callable[[], _Caller]) -> Any:

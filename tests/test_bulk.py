@@ -42,6 +42,7 @@ from mailchannels import (
     DownstreamAddress,
     Forbidden,
     InvalidInput,
+    MailChannels,
     MailChannelsError,
     Outcome,
     ServerError,
@@ -605,18 +606,31 @@ async def test_the_simulators_failures_pass(
     assert simulator.requests == 3
 
 
-@pytest.mark.asyncio
-async def test_a_generator_may_fill_one_domain_and_its_lists_again_and_again(api: Api) -> None:
-    def refilled() -> Iterator[Domain]:
-        domain = Domain("", admins=[])
-        assert domain.admins is not None
-        for name in names(3):
-            domain.domain = name
-            domain.admins[:] = [f"owner@{name}"]
-            yield domain
+def refilled() -> Iterator[Domain]:
+    """Give one domain again and again, each time another."""
+    domain = Domain("", admins=[])
+    assert domain.admins is not None
+    for name in names(3):
+        domain.domain = name
+        domain.admins[:] = [f"owner@{name}"]
+        yield domain
 
+
+async def bulk_provision() -> BulkProvisionResult:
     async with client_for() as client:
-        result = await client.domains.bulk_provision(refilled(), subscription_handle="demo")
+        return await client.domains.bulk_provision(refilled(), subscription_handle="demo")
+
+
+def bulk_provision_in_a_blocking_way() -> BulkProvisionResult:
+    with MailChannels("demo-key", base_url=HERE, rate_limit=None) as client:
+        return client.domains.bulk_provision(refilled(), subscription_handle="demo")
+
+
+@pytest.mark.parametrize("call", [lambda: asyncio.run(bulk_provision()), bulk_provision_in_a_blocking_way])
+def test_a_generator_may_fill_one_domain_and_its_lists_again_and_again(
+    call: Callable[[], BulkProvisionResult], api: Api
+) -> None:
+    result = call()
 
     assert [item.domain.domain for item in result.successes] == names(3)
     sent = json.loads(api.provision.calls.last.request.content)["domains"]

@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeV
 import orjson
 
 from ..errors import InvalidInput
+from ..fragments import copied
 from ..inputs import AnyIterable
 from ..models import Domain
 from .kinds import DOMAINS, Kind
@@ -136,7 +137,8 @@ def _given_row(line: int, given: Domain | str) -> Row[Domain | str]:
         name = given if isinstance(given, str) else given.domain
         return Row(line, name, name, DOMAINS.to_cells, name)
     if isinstance(given, Domain):
-        return Row(line, given.domain, given, DOMAINS.to_cells)
+        # A copy: it may be one object that is filled again and again.
+        return Row(line, given.domain, copied(given), DOMAINS.to_cells)
     error = InvalidInput("source", f"has a {type(given).__name__} at line {line}; give Domain objects or names")
     return Row(line, repr(given), None, lambda *_: {"domain": repr(given)}, error=error)
 

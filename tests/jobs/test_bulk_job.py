@@ -112,6 +112,24 @@ async def test_a_name_and_a_domain_that_is_nothing_else_are_the_same_input(
 
 
 @pytest.mark.asyncio
+async def test_an_iterable_may_fill_one_domain_again_and_again(client: AsyncMailChannels, simulator: Simulator) -> None:
+    def refilled() -> Iterator[Domain]:
+        domain = Domain("", admins=[])
+        assert domain.admins is not None
+        for name in names(3):
+            domain.domain = name
+            domain.admins[:] = [f"owner@{name}"]
+            yield domain
+
+    async with AsyncBulkJob(client, refilled(), subscription_handle="demo") as job:
+        summary = await job.run()
+
+    assert (summary.succeeded, summary.errors) == (3, 0)
+    stored = [domain async for domain in client.domains.iter_list()]
+    assert [(domain.domain, domain.admins) for domain in stored] == [(name, [f"owner@{name}"]) for name in names(3)]
+
+
+@pytest.mark.asyncio
 async def test_the_report_of_an_iterable_loses_nothing_that_was_given(
     client: AsyncMailChannels, tmp_path: Path
 ) -> None:
