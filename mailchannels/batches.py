@@ -7,16 +7,17 @@ matched by canonical name. How batches are cut, repeated and halved is the busin
 from __future__ import annotations
 
 import logging
-from functools import lru_cache, partial
+from functools import lru_cache
 from http import HTTPStatus
+from itertools import repeat
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
 from . import checks, collector, wire
 from .background import Results
-from .bulk import Operation, Stream, count_attempt
-from .columns import NAME_ALONE, Batch, Verdict
+from .bulk import Stream
+from .columns import NAME_ALONE, Batch
 from .errors import InvalidInput, error_for_status
 from .fragments import copied, of_domains
 from .inputs import AnyIterable
@@ -24,6 +25,8 @@ from .models import BulkLoginLinkItem, BulkProvisionItem, Domain, DownstreamAddr
 from .models.bulk import BulkItem
 from .models.items import Items
 from .names import canonical_names, canonical_or_folded
+from .operation import Operation
+from .verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -115,10 +118,12 @@ class Provisioning(Operation[Domain | str, Domain | str, BulkProvisionItem]):
             body=body,
             timeout=self.timeout,
             patient=True,
-            on_attempt=partial(count_attempt, batch),
+            on_attempt=batch.count_attempt,
         )
+        strangers: list[str] = []
         with collector.held_back():
-            _note(answer, batch, body)
+            _note(answer, batch, body, strangers)
+        _warn_of(strangers)
 
     @staticmethod
     def item(index: int, subject: Domain | str, verdict: Verdict, attempts: int = 0) -> BulkProvisionItem:
@@ -162,16 +167,18 @@ class LoginLinks(Operation[str, str, BulkLoginLinkItem]):
             returns=wire.LoginLinkBatch,
             timeout=self.timeout,
             patient=True,
-            on_attempt=partial(count_attempt, batch),
+            on_attempt=batch.count_attempt,
         )
         places = _places(batch)
-        for place, commented in _matched(answer.successes, places, lambda item: item.domain):
+        strangers: list[str] = []
+        for place, commented in _matched(answer.successes, places, lambda item: item.domain, strangers):
             # A success without its link is none: left out, it counts as not mentioned.
             if commented.login_link is not None:
                 link = commented.login_link
                 batch.verdicts[place] = Verdict(Outcome.SUCCEEDED, commented.code, commented.comment, value=link)
-        for place, commented in _matched(answer.errors, places, lambda item: item.domain):
+        for place, commented in _matched(answer.errors, places, lambda item: item.domain, strangers):
             batch.verdicts[place] = _failure(commented, LOGIN_LINKS)
+        _warn_of(strangers)
 
     @staticmethod
     def item(index: int, subject: str, verdict: Verdict, attempts: int = 0) -> BulkLoginLinkItem:
@@ -207,29 +214,43 @@ def _domain(subject: Domain | str) -> Domain:
     return Domain(subject) if isinstance(subject, str) else subject
 
 
-def _note(answer: Answer, batch: Batch[Domain | str], body: bytes) -> None:
+def _note(answer: Answer, batch: Batch[Domain | str], body: bytes, strangers: list[str]) -> None:
     """Note what an answer says of a batch; only once all of it is read are its domains changed."""
     told = answer.read(wire.ProvisionedBatch)
     successes = told.successes or []
+    places = _places(batch)
+    stored: dict[int, Domain] = {}
     echoed = _echoed(successes, body)
     if echoed is not None:
         batch.verdicts, successes = echoed, []
-    places = _places(batch)
-    stored: dict[int, Domain] = {}
+        stored = {
+            place: _told_of(subject, None) for place, subject in enumerate(batch.subjects) if _has_handle(subject)
+        }
     for position, success in enumerate(successes):
         if _note_echo(success, batch, places, stored):
             continue
         commented = answer.read_part(success, wire.CommentedDomain, f"$.successes[{position}]")
-        for place, _ in _matched([commented], places, lambda item: item.domain.domain):
+        for place, _ in _matched([commented], places, lambda item: item.domain.domain, strangers):
             commented.domain.domain = batch.keys[place]
             stored[place] = commented.domain
             applied = is_applied(_domain(batch.subjects[place]), commented.domain)
             batch.verdicts[place] = _provisioned(commented.code, commented.comment, applied)
-    for place, commented in _matched(told.errors, places, lambda item: item.domain.domain):
+    for place, commented in _matched(told.errors, places, lambda item: item.domain.domain, strangers):
         stored.pop(place, None)
         batch.verdicts[place] = _failure(commented, PROVISION)
     for place, domain in stored.items():
         batch.subjects[place] = domain
+
+
+def _has_handle(subject: Domain | str) -> bool:
+    return isinstance(subject, Domain) and subject.subscription_handle is not None
+
+
+def _told_of(subject: Domain | str, handle: str | None) -> Domain:
+    """Give a domain as an answer tells of it that differs in nothing but its subscription."""
+    domain = _domain(subject)
+    sections = (domain.settings, domain.admins, domain.downstream_addresses, domain.aliases)
+    return Domain(domain.domain, handle, *sections)
 
 
 _TEXT: Final = (str, type(None))
@@ -246,7 +267,7 @@ def _echoed(successes: list[wire.Json], body: bytes) -> list[Verdict | None] | N
             return None
     except (AttributeError, KeyError, TypeError):
         return None
-    return [*map(_provisioned, codes, comments)]
+    return [*map(_provisioned, codes, comments, repeat(True))]
 
 
 def _note_echo(
@@ -262,33 +283,38 @@ def _note_echo(
             return False
     except (AttributeError, KeyError, TypeError):
         return False
+    stored.pop(place, None)  # of an earlier success for the same name
     subject = batch.subjects[place]
-    if isinstance(subject, str):
-        if handle is not None:
-            stored[place] = Domain(subject, handle)
-    elif handle != subject.subscription_handle:
-        sections = (subject.settings, subject.admins, subject.downstream_addresses, subject.aliases)
-        stored[place] = Domain(subject.domain, handle, *sections)
-    batch.verdicts[place] = _provisioned(code, comment)
+    if handle is not None or _has_handle(subject):
+        stored[place] = _told_of(subject, handle)
+    batch.verdicts[place] = _provisioned(code, comment, True)
     return True
 
 
 @lru_cache(maxsize=64)
-def _provisioned(code: int, comment: str | None, applied: bool = True) -> Verdict:
+def _provisioned(code: int, comment: str | None, applied: bool) -> Verdict:  # by position: faster
     # Successes are alike: shared, they need be remembered but once, see `Repeats.settle`.
     return Verdict(Outcome.SUCCEEDED, code, comment, settings_applied=applied)
 
 
 def _matched(
-    answers: list[CommentedT] | None, places: dict[str, int], name_of: Callable[[CommentedT], str]
+    answers: list[CommentedT] | None,
+    places: dict[str, int],
+    name_of: Callable[[CommentedT], str],
+    strangers: list[str],
 ) -> Iterator[tuple[int, CommentedT]]:
     for commented in answers or ():
         name = name_of(commented)
         place = places.get(name) if name in places else places.get(canonical_or_folded(name))
-        if place is not None:
-            yield place, commented
+        if place is None:
+            strangers.append(name)
         else:
-            log.warning("an answer of the API names %r, which this request did not", name)
+            yield place, commented
+
+
+def _warn_of(strangers: list[str]) -> None:
+    for name in strangers:
+        log.warning("an answer of the API names %r, which this request did not", name)
 
 
 def _failure(commented: wire.CommentedDomain | wire.CommentedLoginLink, path: str) -> Verdict:

@@ -26,7 +26,7 @@ from .models import (
     ReportType,
     SmtpEnvelope,
 )
-from .names import are_short_addresses, are_short_names, canonical_name, is_plain_address
+from .names import are_short_addresses, are_short_names, canonical_name, is_plain_address, is_plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -199,25 +199,42 @@ def downstream_addresses(argument: str, records: Sequence[DownstreamAddress]) ->
     if len(records) > MAX_DOWNSTREAM_ADDRESSES:
         raise InvalidInput(argument, f"has {len(records)} entries; at most {MAX_DOWNSTREAM_ADDRESSES} are allowed")
     for position, record in enumerate(records):
-        if not isinstance(record, DownstreamAddress):
+        if not _is_in_order(record):
             _member(argument, position, record, DownstreamAddress)
-        fields = (record.priority, record.weight, record.port, record.target)
-        try:
-            _downstream_address(*fields)
-        except (InvalidInput, TypeError):  # refused, which is told under its name; or something that no cache can keep
-            _downstream_address.__wrapped__(*fields, f"{argument}[{position}].")
+            _explain(f"{argument}[{position}]", record)
+
+
+def _is_in_order(record: object) -> bool:
+    """Tell quickly: a batch has thousands of addresses, nearly all of them in order, and many of them the same."""
+    if not isinstance(record, DownstreamAddress):
+        return False
+    try:
+        return _are_in_order(record.priority, record.weight, record.port, record.target)
+    except TypeError:  # something that no cache can keep, and no address either
+        return False
 
 
 @lru_cache(maxsize=1_024, typed=True)
-def _downstream_address(priority: int, weight: int, port: int, target: str, within: str = "") -> None:
-    """Hold a downstream address: a batch has thousands, and many of them are the same."""
-    whole_number(f"{within}priority", priority, at_least=0, at_most=MAX_NUMBER)
-    whole_number(f"{within}weight", weight, at_least=0, at_most=MAX_NUMBER)
-    whole_number(f"{within}port", port, at_least=1, at_most=MAX_PORT)
-    text(f"{within}target", target, at_most=MAX_TARGET)
+def _are_in_order(priority: int, weight: int, port: int, target: str) -> bool:
+    return (
+        type(priority) is type(weight) is type(port) is int
+        and 0 <= priority <= MAX_NUMBER
+        and 0 <= weight <= MAX_NUMBER
+        and 1 <= port <= MAX_PORT
+        and type(target) is str
+        and target.endswith(".")
+        and is_plain_name(target[:-1])
+    )
+
+
+def _explain(here: str, record: DownstreamAddress) -> None:
+    whole_number(f"{here}.priority", record.priority, at_least=0, at_most=MAX_NUMBER)
+    whole_number(f"{here}.weight", record.weight, at_least=0, at_most=MAX_NUMBER)
+    whole_number(f"{here}.port", record.port, at_least=1, at_most=MAX_PORT)
+    target = text(f"{here}.target", record.target, at_most=MAX_TARGET)
     if not target.endswith("."):
-        raise InvalidInput(f"{within}target", f"{target!r} must end in a dot: {target + '.'!r}")
-    canonical_name(target, f"{within}target")
+        raise InvalidInput(f"{here}.target", f"{target!r} must end in a dot: {target + '.'!r}")
+    canonical_name(target, f"{here}.target")
 
 
 def settings(argument: str, value: DomainSettings) -> None:
@@ -274,8 +291,10 @@ def outgoing(domain: Domain | str) -> Domain:
         for position, admin in enumerate(admins):
             _member("admins", position, admin, str)
             email(f"admins[{position}]", admin)
+        admins = [*admins]
     if servers is not None:
         downstream_addresses("downstream_addresses", servers)
+        servers = servers if type(servers) is list else [*servers]
     if aliases is not None and not (type(aliases) is list and are_short_names(aliases)):
         _list("aliases", aliases, str)
         aliases = [_alias("aliases", position, value) for position, value in enumerate(aliases)]

@@ -6,6 +6,7 @@ addresses are told to be in order without a call for each. It knows nothing of r
 
 from __future__ import annotations
 
+from copy import copy, deepcopy
 from functools import lru_cache
 from itertools import chain
 from types import NoneType
@@ -21,28 +22,25 @@ from .names import are_short_addresses, are_short_names
 
 
 def copied(domain: Domain) -> Domain:
-    """Copy a domain and all it holds; what is not of its type stays, to be refused."""
-    settings, admins, aliases = domain.settings, domain.admins, domain.aliases
-    servers = domain.downstream_addresses
-    if type(settings) is DomainSettings:
-        settings = DomainSettings(
-            settings.abuse_policy,
-            settings.abuse_policy_override,
-            settings.spam_header_name,
-            settings.spam_header_value,
-        )
-    if type(servers) is list:
-        servers = [
-            DownstreamAddress(one.priority, one.weight, one.port, one.target) if type(one) is DownstreamAddress else one
-            for one in servers
-        ]
+    """Copy a domain and all it holds."""
+    settings, admins, servers, aliases = domain.settings, domain.admins, domain.downstream_addresses, domain.aliases
+    if (
+        type(domain) is not Domain
+        or type(settings) not in {DomainSettings, NoneType}
+        or not {type(admins), type(servers), type(aliases)} <= {list, NoneType}
+        or not {*map(type, servers or ())} <= {DownstreamAddress}
+    ):
+        try:
+            return deepcopy(domain)
+        except Exception:  # noqa: BLE001  # it holds what can be neither copied nor sent, and is refused for that
+            return domain
     return Domain(
         domain.domain,
         domain.subscription_handle,
-        settings,
-        [*admins] if type(admins) is list else admins,
-        servers,
-        [*aliases] if type(aliases) is list else aliases,
+        settings and copy(settings),
+        admins and [*admins],
+        servers and [*map(copy, servers)],
+        aliases and [*aliases],
     )
 
 
@@ -54,8 +52,12 @@ def of_domains(given: list[Domain | str]) -> Batch[Domain | str]:
     """
     if {*map(type, given)} == {Domain} and (plain := _of_plain(given)) is not None:  # type: ignore[arg-type]
         return plain
-    columns = _columns([checks.outgoing(one) for one in given])
-    return _batch(columns, [*map(wire.unstructured, columns.settings)], [*map(wire.unstructured, columns.servers)])
+    domains = [checks.outgoing(one) for one in given]
+    # Domains as a whole, so that what a subclass of a section adds is left out.
+    documents = [wire.unstructured(domain) for domain in domains]
+    settings = [document.get("settings") for document in documents]
+    servers = [document.get("downstreamAddresses") for document in documents]
+    return _batch(_columns(domains), settings, servers)
 
 
 class _Columns(NamedTuple):

@@ -35,7 +35,7 @@ class InPieces(ABC, AsyncIterable[T]):
 
 def is_lasting(inputs: AnyIterable[T]) -> bool:
     """Whether what was read stays as it was while more is read: a generator may fill one object again and again."""
-    return isinstance(inputs, InPieces) or type(inputs) in {list, tuple, set, frozenset}
+    return isinstance(inputs, InPieces) or type(inputs) in {list, tuple}
 
 
 async def in_pieces(inputs: AnyIterable[T]) -> AsyncGenerator[Iterable[T], None]:

@@ -119,7 +119,9 @@ def canonical_names(names: Sequence[str]) -> list[str]:
     Raises:
         InvalidInput: One of them is no name.
     """
-    return [*names] if are_short_names(names) else [*map(canonical_name, names)]
+    if {*map(type, names)} <= {str} and are_short_names(names):
+        return [*names]
+    return [*map(canonical_name, names)]
 
 
 def are_short_names(values: Iterable[str]) -> bool:

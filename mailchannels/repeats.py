@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from attrs import define, field
 
-from .columns import NAME_ALONE, Batch, Verdict
+from .columns import NAME_ALONE, Batch
 from .errors import InvalidInput
 from .models.bulk import Outcome
+from .verdicts import Verdict
 
 REMEMBERED: Final = 50_000
 """A key is known as a repeat for at least this many inputs; more would cost memory that grows with the input."""
@@ -59,7 +60,7 @@ class Repeats:
         self._called = called
         self._recent = Generation()
         self._older = Generation()
-        self._under_way: set[str] = set()
+        self._under_way: dict[str, int] = {}
         self._usual: Verdict | None = None
 
     def are_new(self, keys: Sequence[str]) -> bool:
@@ -79,10 +80,10 @@ class Repeats:
         self._recent.indexes.update(zip(batch.keys, batch.indexes, strict=True))
         if any(batch.fragments):
             self._recent.contents.update(zip(batch.keys, map(hash, batch.fragments), strict=True))
-        self._under_way.update(batch.keys)
+        self._under_way.update(zip(batch.keys, batch.indexes, strict=True))
 
-    def earlier(self, key: str, fragment: bytes) -> Verdict | None:
-        """Give what a key that is not new has come to; None as long as it is under way.
+    def earlier(self, key: str, fragment: bytes) -> Verdict | int:
+        """Give what a key that is not new has come to; as long as it is under way, the index that it has there.
 
         Raises:
             InvalidInput: It came with another content.
@@ -91,20 +92,30 @@ class Repeats:
         index = generation.indexes[key]
         if generation.contents.get(key, hash(NAME_ALONE)) != hash(fragment):
             raise InvalidInput(self._called, f"{key} stands in the input before, at index {index}, with other content")
-        return None if key in self._under_way else generation.unusual.get(key, self._usual)
+        if self._under_way.get(key) == index:
+            return index
+        # Whatever came to something else than the usual is known by its key.
+        verdict = generation.unusual.get(key, self._usual)
+        assert verdict is not None  # noqa: S101
+        return verdict
 
-    def settle(self, keys: Sequence[str], verdicts: Sequence[Verdict]) -> None:
-        """Remember what came of keys; of most of a job that is the same, which is kept once."""
-        self._under_way.difference_update(keys)
-        for key, verdict in zip(keys, verdicts, strict=True):
+    def settle(self, batch: Batch[Any], verdicts: Sequence[Verdict]) -> None:
+        """Remember what came of a batch; of most of a job that is the same, which is kept once.
+
+        A key may have been forgotten since, and have come again: what came of it then is not for this batch to say.
+        """
+        under_way = self._under_way
+        for key, index, verdict in zip(batch.keys, batch.indexes, verdicts, strict=True):
+            if under_way.get(key) == index:
+                del under_way[key]
             if verdict is not self._usual:
-                self._keep(key, verdict)
+                self._keep(key, index, verdict)
 
-    def _keep(self, key: str, verdict: Verdict) -> None:
+    def _keep(self, key: str, index: int, verdict: Verdict) -> None:
         # One with a login link, which is a secret, must not stay here for good.
         if self._usual is None and verdict.outcome is Outcome.SUCCEEDED and verdict.value is None:
             self._usual = verdict
-        elif key in self._recent.indexes:
-            self._recent.unusual[key] = verdict
-        elif key in self._older.indexes:
-            self._older.unusual[key] = verdict
+            return
+        for generation in (self._recent, self._older):
+            if generation.indexes.get(key) == index:
+                generation.unusual[key] = verdict

@@ -53,11 +53,13 @@ from mailchannels import (
 )
 from mailchannels.batches import MAX_BATCH as BATCH
 from mailchannels.batches import Provisioning
-from mailchannels.bulk import Operation, Stream
-from mailchannels.columns import Batch, Verdict
+from mailchannels.bulk import Stream
+from mailchannels.columns import Batch
 from mailchannels.models.bulk import BulkItem
 from mailchannels.models.items import Items
+from mailchannels.operation import Operation
 from mailchannels.simulator import Simulator
+from mailchannels.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence

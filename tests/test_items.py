@@ -11,7 +11,7 @@ import pytest
 from attrs import define
 
 from mailchannels import BulkProvisionItem, BulkProvisionResult, Domain, Outcome
-from mailchannels.models.items import Items
+from mailchannels.models.items import Items, Unmade, joined, split
 
 
 @define
@@ -32,7 +32,7 @@ class Maker:
 
 
 def items_of(makers: list[Maker], *made: int) -> Items[Item]:
-    return Items(map(Item, made), [(len(maker.indexes), maker) for maker in makers])
+    return Items(map(Item, made), [Unmade(len(maker.indexes), maker) for maker in makers])
 
 
 def test_counting_items_makes_none() -> None:
@@ -90,10 +90,10 @@ def test_items_can_be_copied_and_pickled(again: Callable[[Items[Item]], Items[It
 def test_joining_and_splitting_make_no_items() -> None:
     makers = [Maker(0), Maker(3)]
 
-    joined = Items.joined([items_of(makers[:1], 2), items_of(makers[1:]), [Item(1)]])
-    even, odd = joined.split(lambda item: item.index % 2 == 0)
+    together = joined([items_of(makers[:1], 2), items_of(makers[1:]), [Item(1)]])
+    even, odd = split(together, lambda item: item.index % 2 == 0)
 
-    assert (len(joined), len(even), [item.index for item in odd]) == (4, 3, [1])
+    assert (len(together), len(even), [item.index for item in odd]) == (4, 3, [1])
     assert [maker.calls for maker in makers] == [0, 0]
     assert [item.index for item in chain(even, odd)] == [0, 2, 3, 1]
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import logging
 from contextlib import aclosing
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from attrs import define, evolve
 
 from .. import checks, wire
-from ..bulk import UNMENTIONED, Operation, bare, count_attempt, verdict_on_all
-from ..columns import Batch, Verdict
+from ..columns import Batch
 from ..errors import (
     APIError,
     InvalidInput,
@@ -26,7 +24,9 @@ from ..errors import (
 )
 from ..models.bulk import Outcome
 from ..names import canonical_or_folded
+from ..operation import Operation
 from ..repeats import Lately
+from ..verdicts import UNMENTIONED, Verdict, bare, verdict_on_all
 from .models import BulkMailboxItem, Mailbox, MailboxPage, NewMailbox
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class Creation(Operation[NewMailbox, NewMailbox, BulkMailboxItem]):
         found: dict[str, Verdict] = {}
         lost: MailChannelsError | None = None
         left = batch
+        attempts: dict[str, int] = {}
         attempt = 0
         while True:
             attempt += 1
@@ -102,12 +103,15 @@ class Creation(Operation[NewMailbox, NewMailbox, BulkMailboxItem]):
             if there is None:
                 break
             found |= there
+            attempts.update(zip(left.keys, left.attempts, strict=True))
             left = left.part(place for place, key in enumerate(left.keys) if key not in found)
             if not left or attempt > self.transport.max_retries or not self.transport.budget.spend():
                 break
             await self.transport.pause(attempt)
         # Not even the list says that a creation whose answer was lost will not be carried out yet.
         rest = UNMENTIONED if lost is None else evolve(verdict_on_all(lost), outcome=Outcome.UNKNOWN)
+        attempts.update(zip(left.keys, left.attempts, strict=True))
+        batch.attempts = [attempts[key] for key in batch.keys]
         batch.verdicts = [found.get(key, rest) for key in batch.keys]
 
     @staticmethod
@@ -133,7 +137,7 @@ class Creation(Operation[NewMailbox, NewMailbox, BulkMailboxItem]):
             repeatable=False,
             timeout=self.timeout,
             patient=True,
-            on_attempt=partial(count_attempt, batch),
+            on_attempt=batch.count_attempt,
         )
         found: dict[str, Verdict] = {}
         for created in answer.created or ():

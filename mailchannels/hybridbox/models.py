@@ -155,10 +155,10 @@ class BulkMailboxResult(BulkResult[BulkMailboxItem]):
 
     @property
     def created(self) -> Items[BulkMailboxItem]:
-        """The mailboxes that exist now; the same list as `successes`."""
+        """The mailboxes that exist now; the same as `successes`."""
         return self.successes
 
     @property
     def failed(self) -> list[BulkMailboxItem]:
-        """All the others; the same list as `errors`."""
+        """All the others; the same as `errors`."""
         return self.errors

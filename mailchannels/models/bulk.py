@@ -11,7 +11,7 @@ from attrs import define, field
 
 from ..errors import BulkError, ConfigurationError, ConnectError, MailChannelsError
 from .domains import Domain, mask
-from .items import Items
+from .items import Items, joined, split
 
 RETRYABLE_CODES: Final = frozenset({429, 500, 502, 503, 504})
 
@@ -133,7 +133,7 @@ def _as_items(items: Iterable[ItemT]) -> Items[ItemT]:
 
 @define
 class BulkResult(Generic[ItemT]):
-    """Every input of a bulk call, once, in one of two lists; both are ordered by `index`.
+    """Every input of a bulk call, once, in `successes` or in `errors`; both are ordered by `index`.
 
     Attributes:
         successes: The items that the API confirmed; those of a call become objects when the first of them is read.
@@ -182,7 +182,7 @@ class BulkResult(Generic[ItemT]):
             >>> BulkProvisionResult.merge([BulkProvisionResult(), BulkProvisionResult()])
             BulkProvisionResult(successes=[], errors=[], stopped_by=None)
         """
-        items = Items.joined(part for result in results for part in (result.successes, result.errors))
+        items = joined(part for result in results for part in (result.successes, result.errors))
         return cls.of(items, stopped_by=next((result.stopped_by for result in results if result.stopped_by), None))
 
     @classmethod
@@ -202,7 +202,7 @@ class BulkResult(Generic[ItemT]):
         """
         succeeded = Outcome.SUCCEEDED
         # Items that are still to be made are all of successes.
-        successes, errors = _as_items(items).split(lambda item: item.outcome is succeeded)
+        successes, errors = split(_as_items(items), lambda item: item.outcome is succeeded)
         return cls(successes, errors, stopped_by)
 
 

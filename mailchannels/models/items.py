@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from operator import attrgetter
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar, overload
+from threading import Lock
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
 
 
 class Indexed(Protocol):
@@ -18,34 +19,43 @@ class Indexed(Protocol):
 
 
 ItemT = TypeVar("ItemT", bound=Indexed)
-Unmade: TypeAlias = tuple[int, Callable[[], list[ItemT]]]
-"""How many items there are to be made, and what makes them."""
 
 
-class Items(Sequence[ItemT], Generic[ItemT]):
-    """Items in the order of their index; it is read like a list, equals one, and adds up with one."""
+class Unmade(Generic[ItemT]):
+    """Items that are made once, when the first of them is read; whatever holds them holds the same."""
+
+    __slots__ = ("_items", "_lock", "_make", "count")
+
+    def __init__(self, count: int, make: Callable[[], list[ItemT]]) -> None:
+        self.count = count
+        self._make: Callable[[], list[ItemT]] | None = make
+        self._items: list[ItemT] = []
+        self._lock = Lock()
+
+    def items(self) -> list[ItemT]:
+        """Give the items, in any thread."""
+        with self._lock:
+            if self._make is not None:
+                self._items, self._make = self._make(), None
+            return self._items
+
+
+class Items(Sequence[ItemT]):
+    """Items in the order of their index; it is read like a list, equals one, and adds up with one.
+
+    `len` makes none of them: whoever counts a million successes needs no objects. `list(items)` gives a list.
+    """
 
     __slots__ = ("_parts",)
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # as of a list
 
     def __init__(self, made: Iterable[ItemT] = (), unmade: Iterable[Unmade[ItemT]] = ()) -> None:
         # In one attribute, which is replaced as a whole, so that threads may read it at the same time.
-        self._parts: tuple[list[ItemT], list[Unmade[ItemT]]] = (sorted(made, key=_index), [*unmade])
-
-    @classmethod
-    def joined(cls, sequences: Iterable[Iterable[ItemT]]) -> Items[ItemT]:
-        """Put together the items of many, of which those that are not made stay unmade."""
-        parts = [part._parts if isinstance(part, Items) else (part, ()) for part in sequences]  # noqa: SLF001
-        return cls(chain.from_iterable(made for made, _ in parts), chain.from_iterable(unmade for _, unmade in parts))
-
-    def split(self, is_left: Callable[[ItemT], bool]) -> tuple[Items[ItemT], list[ItemT]]:
-        """Part items that are made from the others, with which those stay that are not made."""
-        made, unmade = self._parts
-        rest = [item for item in made if not is_left(item)]
-        return Items([item for item in made if is_left(item)], unmade), rest
+        self._parts = (sorted(made, key=_index), [*unmade])
 
     def __len__(self) -> int:
         made, unmade = self._parts
-        return len(made) + sum(count for count, _ in unmade)
+        return len(made) + sum(part.count for part in unmade)
 
     @overload
     def __getitem__(self, place: int) -> ItemT: ...
@@ -58,9 +68,9 @@ class Items(Sequence[ItemT], Generic[ItemT]):
         return iter(self._all())
 
     def __eq__(self, other: object) -> bool:
-        return self._all() == [*other] if isinstance(other, (Items, list)) else NotImplemented
-
-    __hash__ = None  # type: ignore[assignment]  # as of a list
+        if not isinstance(other, (Items, list)):
+            return NotImplemented
+        return len(self) == len(other) and self._all() == [*other]
 
     def __add__(self, other: Sequence[ItemT]) -> list[ItemT]:
         return [*self, *other]
@@ -77,9 +87,22 @@ class Items(Sequence[ItemT], Generic[ItemT]):
     def _all(self) -> list[ItemT]:
         made, unmade = self._parts
         if unmade:
-            made = sorted([*made, *(item for _, make in unmade for item in make())], key=_index)
+            made = sorted(chain(made, *(part.items() for part in unmade)), key=_index)
             self._parts = (made, [])
         return made
+
+
+def joined(sequences: Iterable[Iterable[ItemT]]) -> Items[ItemT]:
+    """Put together the items of many, of which those that are not made stay unmade."""
+    parts = [part._parts if isinstance(part, Items) else (part, []) for part in sequences]  # noqa: SLF001
+    return Items(chain.from_iterable(made for made, _ in parts), chain.from_iterable(unmade for _, unmade in parts))
+
+
+def split(items: Items[ItemT], is_kept: Callable[[ItemT], bool]) -> tuple[Items[ItemT], list[ItemT]]:
+    """Part items from the others; those that are not made are kept."""
+    made, unmade = items._parts  # noqa: SLF001
+    rest = [item for item in made if not is_kept(item)]
+    return Items([item for item in made if is_kept(item)], unmade), rest
 
 
 _index = attrgetter("index")

@@ -1,0 +1,59 @@
+"""What is known of one input, in the terms that all bulk calls share, and how an error becomes that.
+
+It knows nothing of requests.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+from attrs import define, field
+
+from .errors import APIError, ConfigurationError, InvalidInput, MailChannelsError, RequestError
+from .models.bulk import Outcome
+
+ErrorT = TypeVar("ErrorT", bound=MailChannelsError)
+
+LOST_AT_A_GATEWAY: Final = frozenset({502, 504})
+
+
+@define
+class Verdict:
+    """What is known of one input, in the terms that all bulk calls share."""
+
+    outcome: Outcome
+    code: int | None = None
+    comment: str | None = None
+    error: MailChannelsError | None = None
+    settings_applied: bool = False
+    value: object = field(default=None, repr=False)
+    """What the API gave for it, such as a login link, for the operation to make its item of."""
+
+
+UNMENTIONED: Final = Verdict(Outcome.UNKNOWN, comment="the answer does not mention it")
+
+
+def refused(error: InvalidInput) -> Verdict:
+    """Judge an input that was refused before it was sent."""
+    return Verdict(Outcome.FAILED, comment=str(error), error=error)
+
+
+def not_sent(reason: MailChannelsError) -> Verdict:
+    """Judge an input that comes after what stopped the call."""
+    return Verdict(Outcome.NOT_SENT, comment=f"not sent, because the job stopped: {reason}", error=reason)
+
+
+def bare(error: ErrorT) -> ErrorT:
+    """Take from an error, which results keep, the frames of the request that it came from, and so the whole batch."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
+def verdict_on_all(error: MailChannelsError) -> Verdict:
+    """Judge every input of a request that failed as a whole."""
+    if isinstance(error, APIError):
+        lost = error.maybe_applied or error.status in LOST_AT_A_GATEWAY
+        return Verdict(Outcome.UNKNOWN if lost else Outcome.FAILED, error.status, error.message, error)
+    if isinstance(error, ConfigurationError) or (isinstance(error, RequestError) and not error.maybe_applied):
+        return Verdict(Outcome.NOT_SENT, comment=str(error), error=error)
+    return Verdict(Outcome.UNKNOWN, comment=str(error), error=error)
