@@ -37,7 +37,7 @@ class Intake(Generic[InputT, SubjectT, ItemT]):
         self._repeats = Repeats(operation.key)
         self._taken = 0
         self.batch: Batch[SubjectT] = Batch()
-        self.behind = 0
+        self.behind: int = 0
         self._waiting: dict[int, list[tuple[int, SubjectT]]] = {}  # by the index that they repeat
         self._made: list[ItemT] = []
         self._unmade: list[Unmade[ItemT]] = []
@@ -51,29 +51,26 @@ class Intake(Generic[InputT, SubjectT, ItemT]):
         """Take the next inputs: into the batch, unless they are refused or repeat others."""
         if not given:
             return
+        failure: Exception
         try:
             prepared = self._operation.prepare(given)
-        except InvalidInput as error:
-            if len(given) == 1:
-                self._refuse(self._taken, given[0], error)
-                self._taken += 1
-                return
-            refused_one = True
-        except Exception:
-            # A fault in one of them, which ends the input: those before it count nevertheless.
-            if len(given) == 1:
-                raise
-            refused_one = True
+        except Exception as error:  # noqa: BLE001  # one of them is to blame, and only that one
+            failure = error
         else:
-            refused_one = False
-        if refused_one:
+            prepared.indexes = [*range(self._taken, self._taken + len(given))]
+            self._taken += len(given)
+            self._admit(prepared, given)
+            return
+        if len(given) > 1:
+            del failure  # it holds this frame
             middle = len(given) // 2
             self.take(given[:middle])
             self.take(given[middle:])
-            return
-        prepared.indexes = [*range(self._taken, self._taken + len(given))]
-        self._taken += len(given)
-        self._admit(prepared, given)
+        elif isinstance(failure, InvalidInput):
+            self._refuse(self._taken, given[0], failure)
+            self._taken += 1
+        else:
+            raise failure
 
     def _admit(self, prepared: Batch[SubjectT], given: list[InputT]) -> None:
         """Let into the batch whose keys are new."""

@@ -12,11 +12,13 @@ import tracemalloc
 import weakref
 from collections import Counter
 from contextlib import aclosing
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import anyio
 import anyio.lowlevel
+import attrs
 import httpx
 import pytest
 import respx
@@ -606,6 +608,106 @@ async def test_the_simulators_failures_pass(
 
     assert len(result.successes) == 3
     assert simulator.requests == 3
+
+
+class OwnList(list[Any]):
+    """A list of somebody's own kind."""
+
+
+@define
+class OwnServer(DownstreamAddress):
+    """A mail server with a note that is nobody else's business."""
+
+    note: str = "internal"
+
+
+@pytest.mark.parametrize(
+    "servers", [OwnList([MAIL_SERVER]), (MAIL_SERVER,), [OwnServer(10, 10, 25, "mx.example.")]], ids=type
+)
+@pytest.mark.asyncio
+async def test_mail_servers_of_somebodys_own_kind_are_sent_as_any_others(servers: Any, api: Api) -> None:
+    given: list[Domain | str] = [*names(3), Domain("a.example", downstream_addresses=servers), *names(3, "e")]
+
+    async with client_for() as client:
+        result = await client.domains.bulk_provision(given, subscription_handle="demo")
+
+    assert indices(result) == [*range(7)]
+    sent = json.loads(api.provision.calls.last.request.content)["domains"][3]
+    assert sent["downstreamAddresses"] == [attrs.asdict(MAIL_SERVER)]
+    assert result.successes[3].domain.downstream_addresses == [*servers]
+
+
+@pytest.mark.asyncio
+async def test_one_input_that_breaks_takes_no_earlier_one_with_it(api: Api) -> None:
+    class Broken(Domain):
+        @property
+        def domain(self) -> str:  # type: ignore[override]
+            raise OfItsOwnError
+
+    broken = Broken.__new__(Broken)
+    seen: list[int] = []
+
+    async with client_for() as client:
+        results = client.domains.iter_bulk_provision([*names(5), broken, *names(5, "e")], subscription_handle="demo")
+        with pytest.raises(OfItsOwnError):  # noqa: PT012  # the loop is what raises
+            async for result in results:
+                seen += indices(result)
+
+    assert seen == [*range(5)]
+    assert api.batches == [names(5)]
+
+
+@pytest.mark.asyncio
+async def test_a_repeat_with_other_content_is_given_back_as_it_was_given(api: Api) -> None:
+    other = Domain("A.Example.", admins=["x@a.example"])
+
+    async with client_for() as client:
+        result = await client.domains.bulk_provision(["a.example", other], subscription_handle="demo")
+
+    assert [item.domain for item in result.errors] == [other]
+
+
+class Spelt(StrEnum):
+    """Names that somebody keeps as an enum."""
+
+    A = "a.example"
+
+
+@pytest.mark.asyncio
+async def test_a_link_is_for_a_name_that_is_plain_text(api: Api) -> None:
+    async with client_for() as client:
+        result = await client.domains.bulk_create_login_links([Spelt.A])
+
+    assert [type(item.domain) for item in (*result.successes, *result.errors)] == [str]
+
+
+def refilled_servers() -> Iterator[Domain]:
+    """Give domains with one mail server, in a tuple, that is another each time."""
+    server = DownstreamAddress(10, 10, 25, "")
+    for number, name in enumerate(names(3)):
+        server.target = f"mx{number}.example."
+        yield Domain(name, downstream_addresses=(server,))  # type: ignore[arg-type]
+
+
+@pytest.mark.asyncio
+async def test_a_generator_may_fill_one_mail_server_in_tuples_again_and_again(api: Api) -> None:
+    async with client_for() as client:
+        await client.domains.bulk_provision(refilled_servers(), subscription_handle="demo")
+
+    sent = json.loads(api.provision.calls.last.request.content)["domains"]
+    assert [item["downstreamAddresses"][0]["target"] for item in sent] == [f"mx{n}.example." for n in range(3)]
+
+
+@pytest.mark.asyncio
+async def test_a_generator_may_give_what_can_be_neither_copied_nor_sent(api: Api) -> None:
+    odd = Domain("a.example", admins=(name for name in ["a@b.example"]))  # type: ignore[arg-type]
+    given: Iterator[Domain | str] = iter([odd, "b.example"])
+
+    async with client_for() as client:
+        result = await client.domains.bulk_provision(given, subscription_handle="demo")
+
+    assert [(item.index, item.domain) for item in result.errors] == [(0, odd)]
+    assert [item.index for item in result.successes] == [1]
 
 
 def refilled() -> Iterator[Domain]:
@@ -1208,6 +1310,47 @@ def test_a_repeat_shares_an_outcome_that_came_when_its_name_was_nearly_forgotten
 
     assert [item.verdict.code for item in items if item.subject == "first"] == [409, 409]
     assert Counter(name for batch in operation.asked for name in batch)["first"] == 1
+
+
+def test_a_repeat_shares_the_outcome_of_the_request_that_it_waits_for_and_of_no_forgotten_one() -> None:
+    class TwiceAsked(Fake):
+        def __init__(self) -> None:
+            super().__init__()
+            self.is_forgotten = anyio.Event()
+            self.is_settled = anyio.Event()
+            self.requests_for_it = 0
+
+        async def judge(self, batch: Batch[str]) -> None:
+            await super().judge(batch)
+            if "first" not in batch.keys:
+                return
+            self.requests_for_it += 1
+            if self.requests_for_it == 1:
+                await self.is_forgotten.wait()
+            else:
+                await self.is_settled.wait()
+                batch.verdicts[batch.keys.index("first")] = Verdict(Outcome.FAILED, 409)
+
+    operation = TwiceAsked()
+
+    async def inputs() -> AsyncIterator[str]:
+        for name in ["first", *names(3 * BATCH), "first", "first", *names(2 * BATCH, prefix="e")]:
+            yield name
+        operation.is_forgotten.set()
+
+    async def main() -> list[Item]:
+        found: list[Item] = []
+        async for items in stream(operation, concurrency=8).results(inputs()):
+            found += items
+            if any(item.index == 0 for item in items):
+                operation.is_settled.set()
+        return found
+
+    with mock.patch.object(repeats, "REMEMBERED", BATCH):
+        found = asyncio.run(main())
+
+    codes = {item.index: item.verdict.code for item in found if item.subject == "first"}
+    assert codes == {0: 200, 3 * BATCH + 1: 409, 3 * BATCH + 2: 409}
 
 
 def test_a_repeat_further_behind_than_what_is_remembered_is_sent_again() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
+import os
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -22,6 +24,7 @@ from mailchannels import (
     DomainSettings,
     DownstreamAddress,
     InvalidInput,
+    collector,
 )
 from mailchannels.batches import Provisioning
 
@@ -227,3 +230,57 @@ async def test_a_name_of_somebodys_own_kind_comes_back_as_text(domain: Domain | 
     result = await provisioned([domain], dict)
 
     assert [type(item.domain.domain) for item in result.successes] == [str]
+
+
+@pytest.mark.parametrize("change", [dict, in_another_order], ids=lambda change: change.__name__)
+@pytest.mark.asyncio
+async def test_a_subscription_that_the_answer_does_not_tell_is_not_told(change: Callable[[Any], Any]) -> None:
+    given = [Domain("a.example", subscription_handle="demo"), attrs.evolve(FULL, subscription_handle="demo")]
+
+    for domain in given:
+        result = await provisioned([domain], change)
+        assert [item.domain.subscription_handle for item in result.successes] == [None]
+
+
+@pytest.mark.asyncio
+async def test_of_two_successes_for_a_name_the_later_one_counts() -> None:
+    says = {
+        "successes": [
+            {"domain": {"domain": "a.example", "admins": ["z@a.example"]}, "code": 200},
+            {"domain": {"domain": "a.example"}, "code": 201},
+        ]
+    }
+    with respx.mock() as router:
+        router.post(path="/inbound/v1/domains/batch").respond(json=says)
+        async with AsyncMailChannels("demo-key", base_url=HERE, rate_limit=None) as client:
+            result = await client.domains.bulk_provision(["a.example"], subscription_handle="demo")
+
+    assert [(item.code, item.domain) for item in result.successes] == [(201, Domain("a.example"))]
+
+
+@pytest.mark.asyncio
+async def test_the_garbage_collector_is_on_while_a_caller_s_code_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[bool] = []
+
+    class Handler(logging.Handler):
+        def emit(self, _: logging.LogRecord) -> None:
+            found.append(gc.isenabled())
+
+    monkeypatch.setattr(logging.getLogger("mailchannels"), "handlers", [Handler()])
+
+    await provisioned(["a.example"], lambda _: {"domain": "stranger.example"})
+
+    assert found == [True]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system forks no process")
+def test_a_child_that_is_forked_while_the_garbage_collector_is_held_back_gets_it_on() -> None:
+    with collector.held_back():
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if gc.isenabled() else 1)
+        _, status = os.waitpid(child, 0)
+        assert not gc.isenabled()
+
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert gc.isenabled()

@@ -666,7 +666,7 @@ async def test_a_creation_that_is_lost_every_time_is_given_up(without_waits: Non
 
         assert (simulator.seen[BULK], simulator.applied[BULK]) == (3, 0)
         assert simulator.seen[LISTING] == 3  # one look after each of three attempts
-    assert {item.outcome for item in result.failed} == {Outcome.UNKNOWN}
+    assert {(item.outcome, item.attempts) for item in result.failed} == {(Outcome.UNKNOWN, 3)}
 
 
 @pytest.mark.asyncio
@@ -769,7 +769,7 @@ def test_only_what_is_missing_is_asked_for_again() -> None:
     result = create_at(api, many(4))
 
     assert asked == [["user0", "user1", "user2", "user3"], ["user2", "user3"]]
-    assert [item.index for item in result.created] == [0, 1, 2, 3]
+    assert [(item.index, item.attempts) for item in result.created] == [(0, 1), (1, 1), (2, 2), (3, 2)]
 
 
 def test_a_refusal_of_what_is_missing_ends_the_attempts() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 
 import pytest
@@ -51,6 +52,29 @@ def test_items_are_made_once_whatever_is_read_of_them() -> None:
     assert items[0] is items[0]
     assert [*items] == items[:]
     assert maker.calls == 1
+
+
+def test_items_that_were_joined_before_they_were_made_are_the_same_objects() -> None:
+    parts = [items_of([Maker(0)]), items_of([Maker(1)])]
+
+    together = joined(parts)
+
+    assert [*together] == [Item(0), Item(1)]
+    assert all(one is another for one, another in zip(together, chain(*parts), strict=True))
+
+
+def test_threads_that_read_items_at_the_same_time_find_the_same_objects() -> None:
+    class Slow(Maker):
+        def __call__(self) -> list[Item]:
+            with ThreadPoolExecutor(1) as somebody_else:  # lets the other threads run meanwhile
+                somebody_else.submit(int).result()
+            return super().__call__()
+
+    items = items_of([Slow(0, 1)])
+    with ThreadPoolExecutor(4) as threads:
+        found = [*threads.map(lambda _: items[0], range(4))]
+
+    assert len({*map(id, found)}) == 1
 
 
 def test_items_stand_in_the_order_of_their_index() -> None:

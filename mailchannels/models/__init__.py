@@ -22,6 +22,7 @@ from .domains import (
     LoginLink,
     ProvisionedDomain,
 )
+from .items import Items
 from .lists import ListEntry, ListName
 from .service import Limit, Plan, ReportType, SmtpEnvelope, Subscription
 from .users import Filter, User
@@ -39,6 +40,7 @@ __all__ = [
     "DomainSettings",
     "DownstreamAddress",
     "Filter",
+    "Items",
     "Limit",
     "ListEntry",
     "ListName",

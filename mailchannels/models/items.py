@@ -27,7 +27,7 @@ class Unmade(Generic[ItemT]):
     __slots__ = ("_items", "_lock", "_make", "count")
 
     def __init__(self, count: int, make: Callable[[], list[ItemT]]) -> None:
-        self.count = count
+        self.count: int = count
         self._make: Callable[[], list[ItemT]] | None = make
         self._items: list[ItemT] = []
         self._lock = Lock()
