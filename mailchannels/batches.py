@@ -218,14 +218,16 @@ def _note(answer: Answer, batch: Batch[Domain | str], body: bytes, strangers: li
     """Note what an answer says of a batch; only once all of it is read are its domains changed."""
     told = answer.read(wire.ProvisionedBatch)
     successes = told.successes or []
-    places = _places(batch)
-    stored: dict[int, Domain] = {}
     echoed = _echoed(successes, body)
+    stored: dict[int, Domain] = {}
     if echoed is not None:
         batch.verdicts, successes = echoed, []
         stored = {
-            place: _told_of(subject, None) for place, subject in enumerate(batch.subjects) if _has_handle(subject)
+            place: _as_told(subject, None)
+            for place, subject in enumerate(batch.subjects)
+            if isinstance(subject, Domain) and subject.subscription_handle is not None
         }
+    places = _places(batch) if successes or told.errors else {}
     for position, success in enumerate(successes):
         if _note_echo(success, batch, places, stored):
             continue
@@ -242,11 +244,7 @@ def _note(answer: Answer, batch: Batch[Domain | str], body: bytes, strangers: li
         batch.subjects[place] = domain
 
 
-def _has_handle(subject: Domain | str) -> bool:
-    return isinstance(subject, Domain) and subject.subscription_handle is not None
-
-
-def _told_of(subject: Domain | str, handle: str | None) -> Domain:
+def _as_told(subject: Domain | str, handle: str | None) -> Domain:
     """Give a domain as an answer tells of it that differs in nothing but its subscription."""
     domain = _domain(subject)
     sections = (domain.settings, domain.admins, domain.downstream_addresses, domain.aliases)
@@ -285,8 +283,8 @@ def _note_echo(
         return False
     stored.pop(place, None)  # of an earlier success for the same name
     subject = batch.subjects[place]
-    if handle is not None or _has_handle(subject):
-        stored[place] = _told_of(subject, handle)
+    if handle != (None if isinstance(subject, str) else subject.subscription_handle):
+        stored[place] = _as_told(subject, handle)
     batch.verdicts[place] = _provisioned(code, comment, True)
     return True
 

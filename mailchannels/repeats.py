@@ -60,7 +60,7 @@ class Repeats:
         self._called = called
         self._recent = Generation()
         self._older = Generation()
-        self._under_way: dict[str, int] = {}
+        self._under_way: set[int] = set()  # by their indexes: a key may be forgotten meanwhile, and come again
         self._usual: Verdict | None = None
 
     def are_new(self, keys: Sequence[str]) -> bool:
@@ -80,7 +80,7 @@ class Repeats:
         self._recent.indexes.update(zip(batch.keys, batch.indexes, strict=True))
         if any(batch.fragments):
             self._recent.contents.update(zip(batch.keys, map(hash, batch.fragments), strict=True))
-        self._under_way.update(zip(batch.keys, batch.indexes, strict=True))
+        self._under_way.update(batch.indexes)
 
     def earlier(self, key: str, fragment: bytes) -> Verdict | int:
         """Give what a key that is not new has come to; as long as it is under way, the index that it has there.
@@ -92,7 +92,7 @@ class Repeats:
         index = generation.indexes[key]
         if generation.contents.get(key, hash(NAME_ALONE)) != hash(fragment):
             raise InvalidInput(self._called, f"{key} stands in the input before, at index {index}, with other content")
-        if self._under_way.get(key) == index:
+        if index in self._under_way:
             return index
         # Whatever came to something else than the usual is known by its key.
         verdict = generation.unusual.get(key, self._usual)
@@ -104,17 +104,16 @@ class Repeats:
 
         A key may have been forgotten since, and have come again: what came of it then is not for this batch to say.
         """
-        under_way = self._under_way
-        for key, index, verdict in zip(batch.keys, batch.indexes, verdicts, strict=True):
-            if under_way.get(key) == index:
-                del under_way[key]
-            if verdict is not self._usual:
+        self._under_way.difference_update(batch.indexes)
+        if {*map(id, verdicts)} != {id(self._usual)}:
+            for key, index, verdict in zip(batch.keys, batch.indexes, verdicts, strict=True):
                 self._keep(key, index, verdict)
 
     def _keep(self, key: str, index: int, verdict: Verdict) -> None:
         # One with a login link, which is a secret, must not stay here for good.
         if self._usual is None and verdict.outcome is Outcome.SUCCEEDED and verdict.value is None:
             self._usual = verdict
+        if verdict is self._usual:
             return
         for generation in (self._recent, self._older):
             if generation.indexes.get(key) == index:
