@@ -10,6 +10,7 @@ import logging
 from functools import lru_cache
 from http import HTTPStatus
 from itertools import repeat
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
@@ -18,7 +19,7 @@ from . import checks, collector, wire
 from .background import Results
 from .bulk import Stream
 from .columns import NAME_ALONE, Batch
-from .errors import InvalidInput, error_for_status
+from .errors import error_for_status
 from .fragments import copied, of_domains
 from .inputs import AnyIterable
 from .models import BulkLoginLinkItem, BulkProvisionItem, Domain, DownstreamAddress, Outcome
@@ -89,15 +90,7 @@ class Provisioning(Operation[Domain | str, Domain | str, BulkProvisionItem]):
             names = canonical_names(given)  # type: ignore[arg-type]
             return Batch(names, [*names], [NAME_ALONE] * len(names))
         with collector.held_back():
-            batch = of_domains(given)
-        handles = {subject.subscription_handle for subject in batch.subjects if isinstance(subject, Domain)}
-        for handle in handles - {None, self.subscription_handle}:
-            raise InvalidInput(
-                "subscription_handle",
-                f"{handle!r} is not the {self.subscription_handle!r} that this call provisions"
-                " against; make one call for each subscription",
-            )
-        return batch
+            return of_domains(given, self.subscription_handle)
 
     def subject(self, given: Domain | str) -> Domain | str:
         """Give a refused input as it is, or as text."""
@@ -257,9 +250,9 @@ _TEXT: Final = (str, type(None))
 def _echoed(successes: list[wire.Json], body: bytes) -> list[Verdict | None] | None:
     """Judge successes that say, one after the other, what was asked for and nothing else; None where they do not."""
     try:
-        codes = [success["code"] for success in successes]
+        codes = [*map(itemgetter("code"), successes)]
         comments = [success.get("comment") for success in successes]
-        told = [success["domain"] for success in successes]
+        told = [*map(itemgetter("domain"), successes)]
         wire.spell_both(told)
         if {*map(type, codes)} != {int} or not {*map(type, comments)} <= {*_TEXT} or not wire.are_echoes(told, body):
             return None

@@ -28,10 +28,10 @@ from .errors import (
 )
 from .inputs import AnyIterable, in_pieces, is_lasting
 from .intake import Intake
-from .models.bulk import RETRYABLE_CODES, BulkItem, Outcome
+from .models.bulk import BulkItem
 from .models.items import Items
 from .operation import Operation
-from .verdicts import UNMENTIONED, Verdict, bare, not_sent, verdict_on_all
+from .verdicts import UNMENTIONED, Verdict, bare, different, is_passing, not_sent, verdict_on_all
 
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
@@ -47,10 +47,6 @@ ENOUGH_TO_JUDGE: Final = 100
 
 MOST_REPEATS: Final = 10_000
 """Repeats that may wait for names under way; then the reader waits for them too."""
-
-# Looked up in their enum they take much longer, on Python 3.11 ten times as long.
-_FAILED: Final = Outcome.FAILED
-_SUCCEEDED: Final = Outcome.SUCCEEDED
 
 
 class Stream(Generic[InputT, SubjectT, ItemT]):
@@ -208,17 +204,14 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
                 self.stopped_by = error
             await self._answer(group, verdict_on_all(bare(error)), send)
             return Batch()
-        passing = [
-            place
-            for place, verdict in enumerate(group.verdicts)
-            if verdict and verdict.outcome is _FAILED and verdict.code in RETRYABLE_CODES
-        ]
-        if not passing or last or not self._may_retry():
-            passing, settled = [], group
+        verdicts = [verdict or UNMENTIONED for verdict in group.verdicts]
+        passing: list[int] = []
+        if any(map(is_passing, different(verdicts))) and not last and self._may_retry():
+            passing = [place for place, verdict in enumerate(verdicts) if is_passing(verdict)]
+            settled = [place for place, verdict in enumerate(verdicts) if not is_passing(verdict)]
+            self._intake.settle(group.part(settled), [verdicts[place] for place in settled])
         else:
-            gone = {*passing}
-            settled = group.part(place for place in range(len(group)) if place not in gone)
-        self._intake.settle(settled, [verdict or UNMENTIONED for verdict in settled.verdicts])
+            self._intake.settle(group, verdicts)
         await self._emit(send)
         return group.part(passing)
 

@@ -44,20 +44,29 @@ def copied(domain: Domain) -> Domain:
     )
 
 
-def of_domains(given: list[Domain | str]) -> Batch[Domain | str]:
+def of_domains(given: list[Domain | str], subscription_handle: str | None) -> Batch[Domain | str]:
     """Check domains and give them under their canonical names; what is nothing but a name is kept as one.
 
     Raises:
-        InvalidInput: One of them cannot be right.
+        InvalidInput: One of them cannot be right, or is meant for another subscription.
     """
-    if {*map(type, given)} == {Domain} and (plain := _of_plain(given)) is not None:  # type: ignore[arg-type]
-        return plain
+    if {*map(type, given)} == {Domain}:
+        plain = _of_plain(given, subscription_handle)  # type: ignore[arg-type]  # a list of domains alone
+        if plain is not None:
+            return plain
     domains = [checks.outgoing(one) for one in given]
     # Domains as a whole, so that what a subclass of a section adds is left out.
     documents = [wire.unstructured(domain) for domain in domains]
     settings = [document.get("settings") for document in documents]
     servers = [document.get("downstreamAddresses") for document in documents]
-    return _batch(_columns(domains), settings, servers)
+    columns = _columns(domains)
+    for handle in {*columns.handles} - {None, subscription_handle}:
+        raise InvalidInput(
+            "subscription_handle",
+            f"{handle!r} is not the {subscription_handle!r} that is provisioned against; provision the domains of each"
+            " subscription by themselves",
+        )
+    return _batch(columns, settings, servers)
 
 
 class _Columns(NamedTuple):
@@ -80,7 +89,7 @@ def _columns(domains: list[Domain]) -> _Columns:
     )
 
 
-def _of_plain(domains: list[Domain]) -> Batch[Domain | str] | None:
+def _of_plain(domains: list[Domain], subscription_handle: str | None) -> Batch[Domain | str] | None:
     """Do it at once; None where one of them has to be looked at by itself, and perhaps refused."""
     columns = _columns(domains)
     names, handles, settings, admins, servers, aliases = columns
@@ -95,9 +104,8 @@ def _of_plain(domains: list[Domain]) -> Batch[Domain | str] | None:
     ):
         return None
     try:
-        for handle in {*handles}:
-            if handle is not None:
-                checks.handle("subscription_handle", handle)
+        if not {*handles} <= {None, subscription_handle}:
+            return None
         written_settings = [
             given
             and _settings(

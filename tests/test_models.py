@@ -233,7 +233,7 @@ def test_a_model_is_spelt_as_the_specification_spells_it(model: object, definiti
 
 
 def test_a_batch_item_names_its_mail_servers_twice_and_no_subscription() -> None:
-    (written,) = of_domains([FULL]).fragments
+    (written,) = of_domains([FULL], FULL.subscription_handle).fragments
     item = orjson.loads(written)
 
     assert item["downstreamAddress"] == item["downstreamAddresses"] == [attrs.asdict(FULL.downstream_addresses[0])]  # type: ignore[index]
@@ -241,7 +241,7 @@ def test_a_batch_item_names_its_mail_servers_twice_and_no_subscription() -> None
 
 
 def test_a_batch_item_without_mail_servers_names_none() -> None:
-    (written,) = of_domains([Domain("example.com", aliases=[])]).fragments
+    (written,) = of_domains([Domain("example.com", aliases=[])], None).fragments
 
     assert written == b'{"aliases":[],"domain":"example.com"}'
 

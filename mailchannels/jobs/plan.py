@@ -14,7 +14,7 @@ from attrs import define
 from ..checks import text
 from ..errors import InvalidInput, MailChannelsError
 from ..fragments import of_domains
-from ..models import Domain, Outcome
+from ..models import Outcome
 from .kinds import DOMAINS
 from .summary import Problem, Summary
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..aio import AsyncService
-    from ..models import Subscription
+    from ..models import Domain, Subscription
     from .report import ErrorFile
     from .rows import Row
     from .source import Source
@@ -200,16 +200,9 @@ def checked_domain(subscription_handle: str | None) -> Callable[[Domain | str], 
         text("subscription_handle", subscription_handle)
 
     def check(given: Domain | str) -> tuple[str, bytes]:
-        batch = of_domains([DOMAINS.name(given) if subscription_handle is None else given])
-        (name,), (subject,), (fragment,) = batch.keys, batch.subjects, batch.fragments
-        handle = subject.subscription_handle if isinstance(subject, Domain) else None
-        if handle not in {None, subscription_handle}:
-            raise InvalidInput(
-                "subscription_handle",
-                f"{handle!r} is not the subscription of this run, {subscription_handle!r}; make one"
-                " run for each subscription",
-            )
-        return name, fragment
+        row = DOMAINS.name(given) if subscription_handle is None else given
+        batch = of_domains([row], subscription_handle)
+        return batch.keys[0], batch.fragments[0]
 
     return check
 

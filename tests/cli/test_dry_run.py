@@ -119,7 +119,7 @@ def test_every_invalid_row_is_shown_with_its_line_and_reason(dry_run: Cli, tmp_p
     for start in (
         "line 3: ..: failed: domain: ",
         "line 4: b.example: failed: admins[0]: 'nobody' is no email address",
-        "line 5: c.example: failed: subscription_handle: 'basic' is not the subscription of this run, 'demo'",
+        "line 5: c.example: failed: subscription_handle: 'basic' is not the 'demo' that is provisioned",
         "line 6: d.example: failed: line: has 5 cells and the header has 3",
     ):
         assert f"\n{start}" in run.out
