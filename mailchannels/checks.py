@@ -26,7 +26,7 @@ from .models import (
     ReportType,
     SmtpEnvelope,
 )
-from .names import are_short_addresses, are_short_names, canonical_name, is_plain_address, is_plain_name
+from .names import canonical_name, is_plain_address, is_plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -285,17 +285,17 @@ def outgoing(domain: Domain | str) -> Domain:
         handle("subscription_handle", domain.subscription_handle)
     if domain.settings is not None:
         settings("settings", domain.settings)
-    # A batch has thousands of addresses and names, and nearly all of them can be told at once.
-    if admins is not None and not (type(admins) is list and are_short_addresses(admins)):
+    if admins is not None:
         _list("admins", admins, str)
         for position, admin in enumerate(admins):
-            _member("admins", position, admin, str)
-            email(f"admins[{position}]", admin)
+            if not is_plain_address(admin):
+                _member("admins", position, admin, str)
+                email(f"admins[{position}]", admin)
         admins = [*admins]
     if servers is not None:
         downstream_addresses("downstream_addresses", servers)
-        servers = servers if type(servers) is list else [*servers]
-    if aliases is not None and not (type(aliases) is list and are_short_names(aliases)):
+        servers = [*servers]
+    if aliases is not None:
         _list("aliases", aliases, str)
         aliases = [_alias("aliases", position, value) for position, value in enumerate(aliases)]
     # Always another object: a caller who fills one Domain again and again must not rename what was sent before.
@@ -387,6 +387,8 @@ def alias(argument: str, value: str) -> str:
 
 
 def _alias(argument: str, position: int, value: str) -> str:
+    if type(value) is str and is_plain_name(value):
+        return value
     _member(argument, position, value, str)
     return alias(f"{argument}[{position}]", value)
 

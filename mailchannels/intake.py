@@ -78,8 +78,9 @@ class Intake(Generic[InputT, SubjectT, ItemT]):
         elif len(prepared) == 1:
             self._take_repeat(prepared, given[0])
         else:
-            for place in range(len(prepared)):
-                self._admit(prepared.part([place]), [given[place]])
+            middle = len(prepared) // 2
+            self._admit(prepared.part(range(middle)), given[:middle])
+            self._admit(prepared.part(range(middle, len(prepared))), given[middle:])
 
     def _take_repeat(self, prepared: Batch[SubjectT], given: InputT) -> None:
         (index,), (subject,) = prepared.indexes, prepared.subjects
