@@ -140,8 +140,10 @@ class EventLoopThread(Generic[ClientT_co]):
     def _call(self, caller: _Caller, start: Callable[[], Awaitable[T]]) -> T:
         event_loop = self._started()
         outcome: list[tuple[T | None, BaseException | None]] = []
+        has_ended = False
 
         async def run() -> None:
+            nonlocal has_ended
             _waiting.set(caller)
             try:
                 outcome.append((await start(), None))
@@ -149,10 +151,17 @@ class EventLoopThread(Generic[ClientT_co]):
                 raise
             except BaseException as error:  # noqa: BLE001  # raised to the caller; loose, it would end the loop
                 outcome.append((None, error))
+            # At once: the end of a task is told only after another round of the event loop.
+            has_ended = True
+            caller.finish()
+
+        def end() -> None:
+            if not has_ended:
+                caller.finish()
 
         cancel: Callable[[], None] | None = None
         try:
-            cancel = event_loop.spawn(run, caller.finish)
+            cancel = event_loop.spawn(run, end)
             caller.serve()
         except BaseException:
             # Left alone, the coroutine would go on, and a write that the user has stopped would happen after all.
