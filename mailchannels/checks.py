@@ -278,7 +278,7 @@ def outgoing(domain: Domain | str) -> Domain:
     if isinstance(domain, str):
         return Domain(canonical_name(domain))
     if not isinstance(domain, Domain):
-        raise InvalidInput("domain", f"must be a Domain, not {type(domain).__name__}")
+        raise InvalidInput("domain", f"must be a Domain or a name, not {type(domain).__name__}")
     name = canonical_name(domain.domain)
     admins, servers, aliases = domain.admins, domain.downstream_addresses, domain.aliases
     if domain.subscription_handle is not None:

@@ -126,3 +126,12 @@ def test_a_result_is_ordered_also_where_its_items_were_not() -> None:
     items = [BulkProvisionItem(index, Domain("a.example"), outcome=Outcome.SUCCEEDED) for index in (1, 0)]
 
     assert [item.index for item in BulkProvisionResult(items).successes] == [0, 1]
+
+
+def test_a_result_keeps_the_order_that_its_successes_are_given_later() -> None:
+    items = [BulkProvisionItem(index, Domain("a.example"), outcome=Outcome.SUCCEEDED) for index in (0, 1)]
+    result = BulkProvisionResult(items)
+
+    result.successes = [*reversed(result.successes)]  # type: ignore[assignment]
+
+    assert [item.index for item in result.successes] == [1, 0]

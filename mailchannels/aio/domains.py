@@ -137,6 +137,8 @@ class AsyncDomains:
         Raises:
             InvalidInput: `subscription_handle` or `concurrency` cannot be right. A bad domain raises nothing: it is an
                 item of `errors`, and so is whatever the API refuses.
+            Exception: What `domains` itself raises, once everything read before it is answered; `iter_bulk_provision`
+                gives those results first.
 
         Example:
             >>> result = await client.domains.bulk_provision(["a.example", "b.example"], subscription_handle="basic")

@@ -60,10 +60,10 @@ class BulkProvisionItem(BulkItem):
     Attributes:
         index: Its position in the input, from 0.
         domain: A success: the domain as the API stored it. Otherwise, and for a repeat of a name: as it was sent, under
-            its canonical name; where it was refused before sending, as it was given. Its lists may be those of the
-            domain that was passed in.
-        code: The API's code for this domain (201 created, 200 already there, 409 another customer's, ...); None where
-            it gave none.
+            its canonical name; where it was refused before sending, as it was given. Its settings and lists may be
+            those of the domain that was passed in, and change with them.
+        code: The API's code for this domain (201 created, 200 or 201 where it was there already, 409 another
+            customer's, ...); None where it gave none.
         comment: What the API said about it, or why it was refused before sending.
         outcome: What is known of it.
         settings_applied: True where the answer shows every setting that was asked for; False where it does not,
@@ -142,7 +142,7 @@ class BulkResult(Generic[ItemT]):
             subscription; None where nothing did.
     """
 
-    successes: Items[ItemT] = field(factory=Items, converter=_as_items)
+    successes: Items[ItemT] = field(factory=Items, converter=_as_items, on_setattr=attrs.setters.NO_OP)
     errors: list[ItemT] = field(factory=list)
     stopped_by: MailChannelsError | None = None
 
