@@ -284,3 +284,17 @@ def test_a_child_that_is_forked_while_the_garbage_collector_is_held_back_gets_it
 
     assert os.waitstatus_to_exitcode(status) == 0
     assert gc.isenabled()
+
+
+def test_a_child_whose_parent_had_turned_the_garbage_collector_off_itself_keeps_it_off() -> None:
+    gc.disable()
+    try:
+        with collector.held_back():
+            collector._let_go()
+            assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+    with collector.held_back():
+        collector._let_go()
+        assert gc.isenabled()
