@@ -17,7 +17,7 @@ import anyio
 import orjson
 from attrs import define
 
-from . import checks, wire
+from . import checks, collector, wire
 from .connections import Body, Connections, Reply, Request, Secret
 from .errors import (
     APIError,
@@ -74,7 +74,8 @@ class Answer:
             UnexpectedResponse: It does not fit; the message says where.
         """
         try:
-            return wire.load(self.reply.body, kind)
+            with collector.held_back():
+                return wire.load(self.reply.body, kind)
         except wire.Misfit as misfit:
             said = str(misfit)
         # No excerpt of a successful answer, which may be a login link; and not from up there, where variables hold it.

@@ -54,7 +54,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "pacing": {"errors"},
     "event_loop": {"errors"},
     "blocking": {"errors", "event_loop"},
-    "transport": {"errors", "checks", "wire", "connections", "pacing"},
+    "transport": {"errors", "checks", "collector", "wire", "connections", "pacing"},
     "configuration": {"errors", "checks", "connections", "pacing", "transport", "_version"},
     "background": {"errors"},
     "verdicts": {"errors", "models"},
