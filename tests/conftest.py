@@ -18,14 +18,24 @@ import specification
 from conditions import PATIENCE, Way, loop_threads
 from contract.case import KEY
 
-from mailchannels import AsyncMailChannels, MailChannels
+from mailchannels import AsyncMailChannels, Domain, MailChannels
 from mailchannels.simulator import Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
     from pathlib import Path
 
 HERE = "http://127.0.0.1:9"  # nothing listens there: what respx does not answer fails
+
+
+def refilled(names: Iterable[str]) -> Iterator[Domain]:
+    """Give one domain again and again, each time another."""
+    domain = Domain("", admins=[])
+    assert domain.admins is not None
+    for name in names:
+        domain.domain = name
+        domain.admins[:] = [f"owner@{name}"]
+        yield domain
 
 
 @pytest.fixture(autouse=True)

@@ -24,6 +24,7 @@ import pytest
 import respx
 import trio
 from attrs import define
+from conftest import refilled
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sockets import RawServer, answer, refusing_url, reset, stall
@@ -710,24 +711,14 @@ async def test_a_generator_may_give_what_can_be_neither_copied_nor_sent(api: Api
     assert [item.index for item in result.successes] == [1]
 
 
-def refilled() -> Iterator[Domain]:
-    """Give one domain again and again, each time another."""
-    domain = Domain("", admins=[])
-    assert domain.admins is not None
-    for name in names(3):
-        domain.domain = name
-        domain.admins[:] = [f"owner@{name}"]
-        yield domain
-
-
 async def bulk_provision() -> BulkProvisionResult:
     async with client_for() as client:
-        return await client.domains.bulk_provision(refilled(), subscription_handle="demo")
+        return await client.domains.bulk_provision(refilled(names(3)), subscription_handle="demo")
 
 
 def bulk_provision_in_a_blocking_way() -> BulkProvisionResult:
     with MailChannels("demo-key", base_url=HERE, rate_limit=None) as client:
-        return client.domains.bulk_provision(refilled(), subscription_handle="demo")
+        return client.domains.bulk_provision(refilled(names(3)), subscription_handle="demo")
 
 
 @pytest.mark.parametrize("call", [lambda: asyncio.run(bulk_provision()), bulk_provision_in_a_blocking_way])

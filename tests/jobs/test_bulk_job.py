@@ -12,6 +12,7 @@ from unittest import mock
 
 import anyio
 import pytest
+from conftest import refilled
 from sockets import RawServer, answer
 
 from mailchannels import (
@@ -113,15 +114,7 @@ async def test_a_name_and_a_domain_that_is_nothing_else_are_the_same_input(
 
 @pytest.mark.asyncio
 async def test_an_iterable_may_fill_one_domain_again_and_again(client: AsyncMailChannels, simulator: Simulator) -> None:
-    def refilled() -> Iterator[Domain]:
-        domain = Domain("", admins=[])
-        assert domain.admins is not None
-        for name in names(3):
-            domain.domain = name
-            domain.admins[:] = [f"owner@{name}"]
-            yield domain
-
-    async with AsyncBulkJob(client, refilled(), subscription_handle="demo") as job:
+    async with AsyncBulkJob(client, refilled(names(3)), subscription_handle="demo") as job:
         summary = await job.run()
 
     assert (summary.succeeded, summary.errors) == (3, 0)
