@@ -38,9 +38,10 @@ def copied(domain: Domain) -> Domain:
         domain.domain,
         domain.subscription_handle,
         settings and copy(settings),
-        admins and [*admins],
-        servers and [*map(copy, servers)],
-        aliases and [*aliases],
+        # An empty list as well: it may be filled for the next domain.
+        None if admins is None else [*admins],
+        None if servers is None else [*map(copy, servers)],
+        None if aliases is None else [*aliases],
     )
 
 
