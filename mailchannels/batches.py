@@ -87,8 +87,7 @@ class Provisioning(Operation[Domain | str, Domain | str, BulkProvisionItem]):
     def prepare(self, given: list[Domain | str]) -> Batch[Domain | str]:
         """Check domains and give them under their canonical names."""
         if {*map(type, given)} == {str}:
-            names = canonical_names(given)  # type: ignore[arg-type]
-            return Batch(names, [*names], [NAME_ALONE] * len(names))
+            return _of_names(given)  # type: ignore[arg-type, return-value]  # a list of names alone
         with collector.held_back():
             return of_domains(given, self.subscription_handle)
 
@@ -144,8 +143,7 @@ class LoginLinks(Operation[str, str, BulkLoginLinkItem]):
 
     def prepare(self, given: list[str]) -> Batch[str]:
         """Check names and give them in their canonical form."""
-        names = canonical_names(given)
-        return Batch(names, [*names], [NAME_ALONE] * len(names))
+        return _of_names(given)
 
     def subject(self, given: str) -> str:
         """Give a refused input as text."""
@@ -186,6 +184,11 @@ class LoginLinks(Operation[str, str, BulkLoginLinkItem]):
             error=verdict.error,
             attempts=attempts,
         )
+
+
+def _of_names(given: list[str]) -> Batch[str]:
+    names = canonical_names(given)
+    return Batch(names, [*names], [NAME_ALONE] * len(names))
 
 
 def _body(batch: Batch[SubjectT]) -> bytes:
@@ -296,7 +299,9 @@ def _matched(
 ) -> Iterator[tuple[int, CommentedT]]:
     for commented in answers or ():
         name = name_of(commented)
-        place = places.get(name) if name in places else places.get(canonical_or_folded(name))
+        place = places.get(name)
+        if place is None:
+            place = places.get(canonical_or_folded(name))
         if place is None:
             strangers.append(name)
         else:

@@ -231,8 +231,7 @@ def batch_items(
     ]
     if any(None in column for column in (settings, admins, servers, aliases)):
         documents = [*map(_without_null, documents)]
-    sort = orjson.OPT_SORT_KEYS
-    return [b"" if len(document) == 1 else b"%b" % orjson.dumps(document, option=sort) for document in documents]
+    return [b"" if len(document) == 1 else fragment(document) for document in documents]
 
 
 def settings_update(wanted: Domain, reset: Sequence[str]) -> Json:
