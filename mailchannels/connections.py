@@ -11,9 +11,10 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from functools import lru_cache
 from http import HTTPStatus
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
 from urllib.parse import urlsplit
@@ -36,7 +37,8 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Mapping
+    from collections.abc import AsyncIterable, Mapping
+    from types import TracebackType
 
 __all__ = ["AsyncBaseTransport", "Body", "Connections", "Reply", "Request", "Secret"]
 
@@ -45,6 +47,9 @@ CONNECT_TIMEOUT: Final = 10.0
 
 LONGEST_IDLE: Final = 60.0
 """Seconds that a connection lies unused before the next request that ends closes it."""
+
+GRAIN: Final = 0.01
+"""The part of the longest silence below which signs of life come too close together to set the timer anew for each."""
 
 _FIRST_ERROR: Final = 400
 _ONE_CONNECTION: Final = httpx.Limits(max_connections=1, max_keepalive_connections=1)
@@ -95,20 +100,74 @@ class Reply:
             return "unknown status"
 
 
+@define
+class Permit:
+    """Leave to use a connection, given back where its `with` ends.
+
+    `patience` says for how many more seconds the call may wait before it is sent; None for as long as it takes.
+    """
+
+    _permits: anyio.Semaphore
+    patience: float | None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._permits.release()
+
+
+class OutOfTime(Exception):
+    """An exchange took all the time that it had."""
+
+
+class _Watch:
+    """Cancels an exchange that takes too long, or in which the server gives no sign of life for too long.
+
+    One timer does both: one more costs a call about as much as checking its domain does.
+
+    Attributes:
+        scope: What is cancelled.
+    """
+
+    def __init__(self, longest: float, longest_silence: float) -> None:
+        self._longest_silence = longest_silence
+        self._last = monotonic()
+        now = anyio.current_time()
+        self._end = now + longest
+        self.scope = anyio.CancelScope(deadline=now + min(longest, longest_silence))
+
+    @property
+    def is_for_silence(self) -> bool:
+        """Whether it is silence that the timer would end next, or has ended."""
+        return self.scope.deadline < self._end
+
+    def hear(self) -> None:
+        """Take a sign of life."""
+        now = monotonic()
+        if now - self._last > self._longest_silence * GRAIN:
+            self._last = now
+            self.scope.deadline = min(self._end, anyio.current_time() + self._longest_silence)
+
+
 class _Content(httpx.AsyncByteStream):
-    """A body in one piece.
+    """A body in one piece, which tells when it was taken.
 
     httpx makes an async generator of it, which a cancelled request leaves half-way for the event loop to complain of.
     """
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, watch: _Watch) -> None:
         self._pieces = [content] if content else []
+        self._watch = watch
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
         if not self._pieces:
+            self._watch.hear()
             raise StopAsyncIteration
         return self._pieces.pop()
 
@@ -134,14 +193,17 @@ class Connections:
         self._event_loop: object = None
         self._closed = False
 
-    @asynccontextmanager
-    async def permit(self, patience: float | None) -> AsyncIterator[float | None]:
-        """Wait for a permit to send, at most `patience` seconds, and give what is left of them."""
+    async def permit(self, patience: float | None) -> Permit:
+        """Wait for a permit to send, at most `patience` seconds.
+
+        Raises:
+            RequestTimeout: None came free.
+        """
         permits = self.permits()
-        started = monotonic()
         try:
             permits.acquire_nowait()
         except anyio.WouldBlock:
+            started = monotonic()
             with anyio.move_on_after(patience) as scope:
                 await permits.acquire()
             if scope.cancelled_caught:
@@ -149,22 +211,24 @@ class Connections:
                     f"all {self._limit} connections stayed busy for the queue_timeout of {patience:g} s; nothing sent",
                     maybe_applied=False,
                 ) from None
-        try:
-            yield None if patience is None else max(0.0, patience - (monotonic() - started))
-        finally:
-            permits.release()
+            if patience is not None:
+                patience = max(0.0, patience - (monotonic() - started))
+        return Permit(permits, patience)
 
-    async def exchange(self, request: Request, longest_silence: float | None = None) -> Reply:
+    async def exchange(self, request: Request, longest: float = inf, longest_silence: float = inf) -> Reply:
         """Send a request and read its answer.
 
         Args:
             request: The request.
-            longest_silence: Seconds that the server may let pass without a byte; None, the default, lets it.
+            longest: Seconds that it may take.
+            longest_silence: Seconds that the server may let pass without a sign of life.
 
         Raises:
+            OutOfTime: It took longer.
             ConnectError: No connection came about.
             ConnectionLost: It broke before the answer was complete.
             ConnectionStalled: The server was silent for too long.
+            RequestTimeout: So it was before anything was sent.
             UnexpectedResponse: The answer cannot be decoded or is larger than 64 MB.
         """
         # A transport that was given is the caller's to pool; one of ours goes back only after a complete answer.
@@ -174,8 +238,10 @@ class Connections:
             transport = self._idle.pop()[1] if connected else self._new_connection()
         whole = False
         try:
-            reply = await self._exchange(transport, request, longest_silence, connected=connected)
-            whole = True
+            watch = _Watch(longest, longest_silence)
+            with watch.scope:
+                reply = await self._exchange(transport, request, watch, connected=connected)
+                whole = True
         finally:
             if self._given is None:
                 if whole and not self._closed:
@@ -184,7 +250,9 @@ class Connections:
                 else:
                     with anyio.CancelScope(shield=True):
                         await transport.aclose()
-        return reply
+        if whole:
+            return reply
+        raise self._ended(request, watch)
 
     async def aclose(self) -> None:
         """Close every idle connection; those in use close as their requests end.
@@ -201,6 +269,14 @@ class Connections:
         for transport in [self._given] if self._given is not None else [transport for _, transport in idle]:
             await transport.aclose()
 
+    def _ended(self, request: Request, watch: _Watch) -> Exception:
+        if not watch.is_for_silence:
+            return OutOfTime()
+        here = f"{request.method} {request.path}"
+        if request.sent:
+            return ConnectionStalled(f"{here}: the server said nothing for too long")
+        return RequestTimeout(f"{here}: no connection to {self.base_url} came about in time", maybe_applied=False)
+
     async def _close_one_long_idle(self) -> None:
         """What a burst leaves behind lies at the bottom of the list: close it little by little."""
         if monotonic() - self._idle[0][0] > LONGEST_IDLE:
@@ -208,7 +284,7 @@ class Connections:
                 await self._idle.pop(0)[1].aclose()
 
     async def _exchange(
-        self, transport: AsyncBaseTransport, request: Request, longest_silence: float | None, *, connected: bool
+        self, transport: AsyncBaseTransport, request: Request, watch: _Watch, *, connected: bool
     ) -> Reply:
         async def observe(event: str, info: dict[str, Any]) -> None:
             if event == "connection.connect_tcp.started":
@@ -220,15 +296,15 @@ class Connections:
         # Unless the transport says that it is still connecting, the request must be taken for sent.
         request.sent = True
         request.answered = False
-        timeouts = {"connect": CONNECT_TIMEOUT, "read": longest_silence, "write": longest_silence}
+        timeouts = {"connect": CONNECT_TIMEOUT, "read": None, "write": None, "pool": None}
         extensions: dict[str, Any] = {"timeout": timeouts}
         if not connected:
             extensions["trace"] = observe
         try:
-            response = await transport.handle_async_request(self._httpx_request(request, extensions))
+            response = await transport.handle_async_request(self._httpx_request(request, extensions, watch))
             request.answered = True
             try:
-                body = await self._read(response, request)
+                body = await self._read(response, request, watch)
             finally:
                 with anyio.CancelScope(shield=True):
                     await response.aclose()
@@ -249,16 +325,20 @@ class Connections:
             ) from error
         return Reply(response.status_code, {name.lower(): value for name, value in response.headers.items()}, body)
 
-    def _httpx_request(self, request: Request, extensions: dict[str, Any]) -> httpx.Request:
-        content = request.body.content if isinstance(request.body, Secret) else request.body
-        headers = self._headers if content is None else self._headers_with_body
+    def _httpx_request(self, request: Request, extensions: dict[str, Any], watch: _Watch) -> httpx.Request:
+        content = _content(request.body)
+        headers = self._headers if request.body is None else self._headers_with_body
         made = httpx.Request(
-            request.method, _url(self.base_url + request.url), headers=headers, content=content, extensions=extensions
+            request.method,
+            _url(self.base_url + request.url),
+            headers=headers,
+            content=content or None,
+            extensions=extensions,
         )
-        made.stream = _Content(content or b"")
+        made.stream = _Content(content, watch)
         return made
 
-    async def _read(self, response: httpx.Response, request: Request) -> bytes:
+    async def _read(self, response: httpx.Response, request: Request, watch: _Watch) -> bytes:
         if response.is_stream_consumed:  # by a transport that was given: there is nothing left to save
             return response.content
         pieces = aiter(cast("AsyncIterable[bytes]", response.stream))
@@ -268,6 +348,7 @@ class Connections:
             with suppress(StopAsyncIteration):
                 while True:
                     body.take(await anext(pieces))
+                    watch.hear()
             return body.end()
         except NoBodyError as error:
             if isinstance(pieces, AsyncGenerator):
@@ -317,6 +398,10 @@ class Connections:
             )
         except ImportError as error:
             raise unusable_proxy("socks5", error) from None
+
+
+def _content(body: Body) -> bytes:
+    return body.content if isinstance(body, Secret) else body or b""
 
 
 @lru_cache(maxsize=256)

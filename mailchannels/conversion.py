@@ -31,7 +31,8 @@ def converter(spelling: Spelling) -> cattrs.Converter:
     # A policy that the API adds must not make a page of domains unreadable.
     made.register_structure_hook_func(lambda kind: kind == AbusePolicy, _exactly(str))
     made.register_structure_hook_factory(_is_list, _list_hook)
-    made.register_structure_hook_factory(_is_maybe_primitive, _maybe_hook)
+    made.register_structure_hook_factory(is_maybe, _maybe_hook)
+    made.register_structure_hook_factory(_is_maybe_primitive, _maybe_primitive_hook)
     # What JSON knows as it is needs no call to become JSON.
     made.register_unstructure_hook_func(_is_json_already, identity)
 
@@ -72,7 +73,18 @@ def _is_maybe_primitive(kind: Any) -> bool:
     return is_maybe(kind) and get_args(kind)[0] in PRIMITIVES
 
 
-def _maybe_hook(kind: Any, _: cattrs.BaseConverter) -> Callable[[Json, type], Any]:
+def _maybe_hook(kind: Any, converter: cattrs.BaseConverter) -> Callable[[Json, type], Any]:
+    """Take null or what the type takes otherwise, whose hook cattrs would look up for each value."""
+    expected = get_args(kind)[0]
+    structure = converter.get_structure_hook(expected)
+
+    def hook(value: Json, _: type) -> Any:
+        return None if value is None else structure(value, expected)
+
+    return hook
+
+
+def _maybe_primitive_hook(kind: Any, _: cattrs.BaseConverter) -> Callable[[Json, type], Any]:
     """Take null or a value of the very type, in one call: nearly all fields are of this kind."""
     expected = str if get_args(kind)[0] == AbusePolicy else get_args(kind)[0]
 

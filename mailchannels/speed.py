@@ -43,8 +43,7 @@ _TURNS_UNTIL_CLOSED: Final = 2
 class AiohttpTransport(AsyncBaseTransport):
     """Sends the requests of a client through aiohttp; pass it as `transport`, one to each client.
 
-    It opens nothing before the first request, and the client closes it. A server that takes a request in too slowly is
-    waited for until the timeout, without another attempt. How many connections there are is the client's
+    It opens nothing before the first request, and the client closes it. How many connections there are is the client's
     `max_connections`; certificates and proxies come from the environment, as without it.
 
     Raises:
@@ -134,8 +133,6 @@ class _Body(httpx.AsyncByteStream):
     async def __anext__(self) -> bytes:
         try:
             piece = await self._response.content.readany()
-        except aiohttp.SocketTimeoutError as error:
-            raise httpx.ReadTimeout(str(error)) from error
         except (aiohttp.ClientError, OSError) as error:
             raise httpx.ReadError(str(error)) from error
         if not piece:
@@ -195,7 +192,7 @@ async def _send(session: aiohttp.ClientSession, request: httpx.Request, route: _
         URL(str(request.url), encoded=True),
         headers=request.headers,
         data=io.BytesIO(content) if len(content) > _LARGEST_PIECE else content or None,
-        timeout=aiohttp.ClientTimeout(total=None, connect=timeouts.get("connect"), sock_read=timeouts.get("read")),
+        timeout=aiohttp.ClientTimeout(total=None, connect=timeouts.get("connect")),
         allow_redirects=False,
         middlewares=(pass_on,),
         ssl=route.certificates,
@@ -206,8 +203,6 @@ async def _send(session: aiohttp.ClientSession, request: httpx.Request, route: _
 
 def _failure(error: aiohttp.ClientError | OSError, *, written: bool) -> httpx.TransportError:
     kind: type[httpx.TransportError] = httpx.ReadError if written else httpx.ConnectError
-    if written and isinstance(error, aiohttp.SocketTimeoutError):
-        kind = httpx.ReadTimeout
     if isinstance(error, aiohttp.ClientResponseError):
         # Not as the cause: its repr shows the headers of the request, and with them the key.
         return kind(f"{error.status} {error.message}")

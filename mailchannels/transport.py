@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
+from math import inf
 from time import monotonic, time
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -18,7 +20,7 @@ import orjson
 from attrs import define
 
 from . import checks, collector, wire
-from .connections import Body, Connections, Reply, Request, Secret
+from .connections import Body, Connections, OutOfTime, Reply, Request, Secret
 from .errors import (
     APIError,
     ConnectError,
@@ -188,12 +190,14 @@ class Transport:
             UnexpectedResponse: An answer that is neither a success nor an error of the API.
             APIError: The API said no.
         """
-        path = template.format_map({name: quote(value, safe="") for name, value in (segments or {}).items()})
+        path = template
+        if segments:
+            path = template.format_map({name: quote(value, safe="") for name, value in segments.items()})
         request = Request(method, path, path + _query_string(query), body)
         allowed = checks.seconds("timeout", timeout) or self._timeout
-        async with self._connections.permit(None if patient else self._queue_timeout) as patience:
-            await self._wait_turn(patience)
-            with anyio.move_on_after(allowed):
+        with await self._connections.permit(None if patient else self._queue_timeout) as permit:
+            await self._wait_turn(permit.patience)
+            with suppress(OutOfTime):
                 deadline = monotonic() + allowed
                 return await self._attempts(request, deadline, on_attempt, repeatable=repeatable, patient=patient)
         late = f"{method} {path}: no answer within the timeout of {allowed:g} s"
@@ -221,13 +225,15 @@ class Transport:
             sent = monotonic()
             # A server that says nothing must leave time for another attempt, once, where there can be one.
             may_repeat = repeatable and not has_stalled and attempt <= self.max_retries and self.budget.is_left
-            longest_silence = (deadline - sent) * SHARE_OF_SILENCE if may_repeat else None
+            longest = deadline - sent
             try:
-                reply = await self._connections.exchange(request, longest_silence)
+                reply = await self._connections.exchange(
+                    request, longest, longest * SHARE_OF_SILENCE if may_repeat else inf
+                )
             except ConnectError as error:
                 failure, repeat, leaves_doubt = error, error.retryable, False
             except RequestError as error:
-                failure, repeat, leaves_doubt = error, repeatable, True
+                failure, repeat, leaves_doubt = error, repeatable, error.maybe_applied
             else:
                 self._heed(reply, sent)
                 if reply.status < 300:  # noqa: PLR2004
@@ -244,9 +250,9 @@ class Transport:
             endures = patient and self.max_retries > 0 and isinstance(failure, RateLimited)
             if not repeat or not (endures or attempt <= self.max_retries):
                 raise failure
-            has_stalled = has_stalled or isinstance(failure, ConnectionStalled)
+            has_stalled = has_stalled or isinstance(failure, RequestTimeout)
             # Another attempt takes about as long, unless all of that was silence.
-            needed = 0.0 if isinstance(failure, ConnectionStalled) else monotonic() - sent
+            needed = 0.0 if isinstance(failure, RequestTimeout) else monotonic() - sent
             if not await self._wait(failure, attempt, deadline - needed):
                 raise failure
 
@@ -256,7 +262,7 @@ class Transport:
         if asked is not None and asked > LONGEST_RETRY_AFTER:
             return False
         # The silence of a server was pause enough.
-        wait = 0.0 if isinstance(failure, ConnectionStalled) else asked or back_off(attempt)
+        wait = 0.0 if isinstance(failure, RequestTimeout) else asked or back_off(attempt)
         if monotonic() + wait >= latest or not self.budget.spend():
             return False
         await self._sleep(wait)

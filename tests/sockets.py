@@ -262,6 +262,21 @@ def drip() -> Behaviour:
     return behave
 
 
+def hesitating(seconds: float, *, pieces: int) -> Behaviour:
+    """Send an empty page in as many pieces, and pause before each."""
+    body = json.dumps(EMPTY_PAGE).encode()
+    length = -(-len(body) // pieces)
+
+    def behave(server: RawServer, connection: socket.socket) -> bool:
+        connection.sendall(_head(200, {"Content-Length": str(len(body))}))
+        for start in range(0, len(body), length):
+            server.stopped.wait(seconds)
+            connection.sendall(body[start : start + length])
+        return True
+
+    return behave
+
+
 def endless() -> Behaviour:
     """Send a body that never ends."""
 

@@ -19,6 +19,7 @@ from sockets import (
     answer,
     falling_silent,
     hang_up,
+    hesitating,
     refusing_url,
     reset,
     stall,
@@ -225,6 +226,14 @@ def test_a_server_that_takes_its_time_within_two_thirds_of_the_timeout_is_asked_
         outcomes = way.make(server.url, list_domains, timeout=1.5)
 
     assert [outcome.value.total for outcome in outcomes] == [0] * way.users
+    assert len(server.requests) == way.users
+
+
+def test_an_answer_that_comes_little_by_little_within_the_timeout_is_asked_for_once(way: Way) -> None:
+    with RawServer(hesitating(0.65, pieces=3)) as server:
+        outcomes = way.make(server.url, list_domains, timeout=2.4)
+
+    assert [outcome.error for outcome in outcomes] == [None] * way.users
     assert len(server.requests) == way.users
 
 

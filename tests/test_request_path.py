@@ -10,7 +10,7 @@ import random
 import re
 import traceback
 from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import anyio.lowlevel
@@ -51,7 +51,7 @@ from mailchannels import (
 from mailchannels.pacing import RetryBudget, back_off
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
     from pathlib import Path
 
     from sockets import Behaviour
@@ -612,6 +612,45 @@ async def test_a_timeout_before_anything_was_sent_says_so(monkeypatch: pytest.Mo
             await client.domains.list()
 
     assert caught.value.maybe_applied is False
+
+
+@pytest.mark.asyncio
+async def test_a_connection_that_does_not_come_about_leaves_time_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect, attempts = anyio.connect_tcp, 0
+
+    async def not_at_first(*args: Any, **options: Any) -> Any:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            await anyio.sleep_forever()
+        return await connect(*args, **options)
+
+    monkeypatch.setattr(anyio, "connect_tcp", not_at_first)
+
+    with RawServer(answer(EMPTY_PAGE)) as server:
+        async with client_for(server.url, timeout=1.5) as client:
+            page = await client.domains.list()
+
+    assert (page.total, attempts) == (0, 2)
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_takes_the_request_in_slowly_has_not_been_silent() -> None:
+    class Slow(httpx.AsyncBaseTransport):
+        requests = 0
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            self.requests += 1
+            async for _ in cast("AsyncIterable[bytes]", request.stream):
+                await anyio.sleep(1.0)
+            await anyio.sleep(1.0)
+            return httpx.Response(200, json={"domain": "a.example"})
+
+    slow = Slow()
+    async with client_for(transport=slow, timeout=2.6) as client:
+        await client.domains.provision(Domain("a.example", subscription_handle="demo"))
+
+    assert slow.requests == 1
 
 
 def test_a_queue_timeout_of_0_fails_at_once_when_the_turn_is_later(backend: str) -> None:

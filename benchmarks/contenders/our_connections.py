@@ -24,7 +24,7 @@ async def open_load(job: Job) -> AsyncIterator[Load[AsyncCall]]:
 
     async def call() -> None:
         body = None if wanted.document is None else orjson.dumps(wanted.document())
-        async with connections.permit(None):
+        with await connections.permit(None):
             reply = await connections.exchange(Request(wanted.method, wanted.path, wanted.path, body))
         hold(wanted.is_whole(orjson.loads(reply.body)))
 

@@ -8,8 +8,6 @@ from contextlib import aclosing
 from types import NoneType
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
 from .. import batches, checks, wire
 from ..batches import LoginLinks, Provisioning
 from ..connections import Secret
@@ -107,8 +105,16 @@ class AsyncDomains:
             body=wire.dump(wire.unstructured(checks.outgoing(domain))),
             timeout=timeout,
         )
-        stored = attrs.asdict(answer.read(Domain), recurse=False)
-        return ProvisionedDomain(**stored, created=answer.status == 201)  # noqa: PLR2004
+        stored = answer.read(Domain)
+        return ProvisionedDomain(
+            stored.domain,
+            stored.subscription_handle,
+            stored.settings,
+            stored.admins,
+            stored.downstream_addresses,
+            stored.aliases,
+            created=answer.status == 201,  # noqa: PLR2004
+        )
 
     async def bulk_provision(
         self,
