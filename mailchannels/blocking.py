@@ -333,7 +333,7 @@ class LentIterator(AsyncIterator[Any]):
         if self._size == 1 and not self._ended:
             (item,) = self._chunk
             if isinstance(item, str) or (self._last is not None and item is not self._last):
-                self._size = 1
+                self._size = CHUNK
             self._last = item
 
 
