@@ -208,22 +208,23 @@ def batch_items(
 
     Args:
         names: Their names; the other columns hold their sections, as JSON, and None where one has none.
-        settings: Their settings.
+        settings: Their settings, keys in order.
         admins: Their administrators.
-        servers: Their mail servers.
+        servers: Their mail servers, keys in order.
         aliases: Their aliases.
 
     Returns:
         The items; nothing for what is only a name.
     """
+    # The keys stand in order, as `is_echo` needs them: to have orjson sort them takes as long as to write them.
     documents = [
         {
-            "domain": name,
-            "settings": of_settings,
             "admins": of_admins,
+            "aliases": of_aliases,
+            "domain": name,
             "downstreamAddress": of_servers,
             "downstreamAddresses": of_servers,
-            "aliases": of_aliases,
+            "settings": of_settings,
         }
         for name, of_settings, of_admins, of_servers, of_aliases in zip(
             names, settings, admins, servers, aliases, strict=True
@@ -231,7 +232,8 @@ def batch_items(
     ]
     if any(None in column for column in (settings, admins, servers, aliases)):
         documents = [*map(_without_null, documents)]
-    return [b"" if len(document) == 1 else fragment(document) for document in documents]
+    # Copies: orjson leaves each document that it writes a block of 4 kB.
+    return [b"" if len(document) == 1 else b"%b" % orjson.dumps(document) for document in documents]
 
 
 def settings_update(wanted: Domain, reset: Sequence[str]) -> Json:
