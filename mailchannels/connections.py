@@ -13,16 +13,15 @@ import ssl
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from functools import lru_cache
-from http import HTTPStatus
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 from urllib.parse import urlsplit
 
 import anyio
 import anyio.lowlevel
 import httpx
-from attrs import define, field
+from attrs import define
 from httpx import AsyncBaseTransport
 
 from .bodies import Decoder, NoBodyError
@@ -35,12 +34,14 @@ from .errors import (
     RequestTimeout,
     UnexpectedResponse,
 )
+from .messages import Reply, Request, content_of
+from .watch import OutOfTime, Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Mapping
     from types import TracebackType
 
-__all__ = ["AsyncBaseTransport", "Body", "Connections", "Reply", "Request", "Secret"]
+__all__ = ["AsyncBaseTransport", "Connections"]
 
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds for a connection to come about; a host that swallows packets must leave time for another attempt."""
@@ -48,56 +49,8 @@ CONNECT_TIMEOUT: Final = 10.0
 LONGEST_IDLE: Final = 60.0
 """Seconds that a connection lies unused before the next request that ends closes it."""
 
-GRAIN: Final = 0.01
-"""The part of the longest silence below which signs of life come too close together to set the timer anew for each."""
-
 _FIRST_ERROR: Final = 400
 _ONE_CONNECTION: Final = httpx.Limits(max_connections=1, max_keepalive_connections=1)
-
-
-@define
-class Secret:
-    """A body with a credential in it, which no repr shows and no error quotes back."""
-
-    content: bytes = field(repr=False)
-    credential: str = field(repr=False)
-
-
-Body: TypeAlias = bytes | Secret | None
-
-
-@define
-class Request:
-    """One request, and what is known of it on the way.
-
-    `sent` says whether any of the present attempt may have left and `answered` whether an answer to it has begun,
-    `in_doubt` whether an earlier one may have had effect.
-    """
-
-    method: str
-    path: str
-    url: str
-    body: Body = field(default=None, repr=False)
-    sent: bool = False
-    answered: bool = False
-    in_doubt: bool = False
-
-
-@define
-class Reply:
-    """An answer, read to its end; names of headers are in lower case."""
-
-    status: int
-    headers: dict[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-
-    @property
-    def phrase(self) -> str:
-        """What the status means in the words of HTTP."""
-        try:
-            return HTTPStatus(self.status).phrase
-        except ValueError:
-            return "unknown status"
 
 
 @define
@@ -119,46 +72,13 @@ class Permit:
         self._permits.release()
 
 
-class OutOfTime(Exception):
-    """An exchange took all the time that it had."""
-
-
-class _Watch:
-    """Cancels an exchange that takes too long, or in which the server gives no sign of life for too long.
-
-    One timer does both: one more costs a call about as much as checking its domain does.
-
-    Attributes:
-        scope: What is cancelled.
-    """
-
-    def __init__(self, longest: float, longest_silence: float) -> None:
-        self._longest_silence = longest_silence
-        self._last = monotonic()
-        now = anyio.current_time()
-        self._end = now + longest
-        self.scope = anyio.CancelScope(deadline=now + min(longest, longest_silence))
-
-    @property
-    def is_for_silence(self) -> bool:
-        """Whether it is silence that the timer would end next, or has ended."""
-        return self.scope.deadline < self._end
-
-    def hear(self) -> None:
-        """Take a sign of life."""
-        now = monotonic()
-        if now - self._last > self._longest_silence * GRAIN:
-            self._last = now
-            self.scope.deadline = min(self._end, anyio.current_time() + self._longest_silence)
-
-
 class _Content(httpx.AsyncByteStream):
     """A body in one piece, which tells when it was taken.
 
     httpx makes an async generator of it, which a cancelled request leaves half-way for the event loop to complain of.
     """
 
-    def __init__(self, content: bytes, watch: _Watch) -> None:
+    def __init__(self, content: bytes, watch: Watch) -> None:
         self._pieces = [content] if content else []
         self._watch = watch
 
@@ -238,7 +158,7 @@ class Connections:
             transport = self._idle.pop()[1] if connected else self._new_connection()
         whole = False
         try:
-            watch = _Watch(longest, longest_silence)
+            watch = Watch(longest, longest_silence)
             with watch.scope:
                 reply = await self._exchange(transport, request, watch, connected=connected)
                 whole = True
@@ -269,7 +189,7 @@ class Connections:
         for transport in [self._given] if self._given is not None else [transport for _, transport in idle]:
             await transport.aclose()
 
-    def _ended(self, request: Request, watch: _Watch) -> Exception:
+    def _ended(self, request: Request, watch: Watch) -> Exception:
         if not watch.is_for_silence:
             return OutOfTime()
         here = f"{request.method} {request.path}"
@@ -284,7 +204,7 @@ class Connections:
                 await self._idle.pop(0)[1].aclose()
 
     async def _exchange(
-        self, transport: AsyncBaseTransport, request: Request, watch: _Watch, *, connected: bool
+        self, transport: AsyncBaseTransport, request: Request, watch: Watch, *, connected: bool
     ) -> Reply:
         async def observe(event: str, info: dict[str, Any]) -> None:
             if event == "connection.connect_tcp.started":
@@ -325,8 +245,8 @@ class Connections:
             ) from error
         return Reply(response.status_code, {name.lower(): value for name, value in response.headers.items()}, body)
 
-    def _httpx_request(self, request: Request, extensions: dict[str, Any], watch: _Watch) -> httpx.Request:
-        content = _content(request.body)
+    def _httpx_request(self, request: Request, extensions: dict[str, Any], watch: Watch) -> httpx.Request:
+        content = content_of(request.body)
         headers = self._headers if request.body is None else self._headers_with_body
         made = httpx.Request(
             request.method,
@@ -338,7 +258,7 @@ class Connections:
         made.stream = _Content(content, watch)
         return made
 
-    async def _read(self, response: httpx.Response, request: Request, watch: _Watch) -> bytes:
+    async def _read(self, response: httpx.Response, request: Request, watch: Watch) -> bytes:
         if response.is_stream_consumed:  # by a transport that was given: there is nothing left to save
             return response.content
         pieces = aiter(cast("AsyncIterable[bytes]", response.stream))
@@ -398,10 +318,6 @@ class Connections:
             )
         except ImportError as error:
             raise unusable_proxy("socks5", error) from None
-
-
-def _content(body: Body) -> bytes:
-    return body.content if isinstance(body, Secret) else body or b""
 
 
 @lru_cache(maxsize=256)

@@ -20,7 +20,7 @@ import orjson
 from attrs import define
 
 from . import checks, collector, wire
-from .connections import Body, Connections, OutOfTime, Reply, Request, Secret
+from .connections import Connections
 from .errors import (
     APIError,
     ConnectError,
@@ -32,7 +32,9 @@ from .errors import (
     UnexpectedResponse,
     error_for_status,
 )
+from .messages import Body, Reply, Request, Secret
 from .pacing import RetryBudget, Statistics, back_off
+from .watch import OutOfTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

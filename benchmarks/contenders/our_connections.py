@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 import orjson
 
-from mailchannels.connections import Connections, Request
+from mailchannels.connections import Connections
+from mailchannels.messages import Request
 
 from ..jobs import Job
 from ..workloads import KEY, raw_request

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from .. import batches, checks, wire
 from ..batches import LoginLinks, Provisioning
-from ..connections import Secret
 from ..entries import ListEntries
 from ..errors import InvalidInput
 from ..inputs import AnyIterable
+from ..messages import Secret
 from ..models import (
     Alias,
     BulkLoginLinkResult,
