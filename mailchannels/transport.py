@@ -6,17 +6,14 @@ know which endpoints there are, and `connections` below it does not know what a 
 
 from __future__ import annotations
 
-import math
-import re
 from contextlib import suppress
 from math import inf
-from time import monotonic, time
+from time import monotonic
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 
 import anyio
-import orjson
 from attrs import define
 
 from . import checks, collector, wire
@@ -29,11 +26,10 @@ from .errors import (
     RateLimited,
     RequestError,
     RequestTimeout,
-    UnexpectedResponse,
-    error_for_status,
 )
-from .messages import Body, Reply, Request, Secret
+from .messages import Body, Reply, Request
 from .pacing import RetryBudget, Statistics, back_off
+from .refusals import Refusals, unexpected
 from .watch import OutOfTime
 
 if TYPE_CHECKING:
@@ -49,12 +45,6 @@ REFUSED_UNREAD: Final = frozenset({429, 503})
 LONGEST_RETRY_AFTER: Final = 60.0
 SHARE_OF_SILENCE: Final = 2 / 3
 """Of the time that is left, how much a server may let pass without a byte before it is asked again, once a call."""
-EXCERPT: Final = 2_048
-SHORTEST_SECRET: Final = 8
-"""Characters from which a key is one: masking `key` itself would only mangle what the API says."""
-TOO_DEEP: Final = "(nested too deeply to be shown)"
-_REQUEST_ID_HEADERS: Final = ("x-request-id", "request-id", "x-amzn-requestid", "x-correlation-id")
-_is_seconds: Final = re.compile(r"\d+(?:\.\d+)?").fullmatch
 
 Query = bool | int | str | list[str] | None
 
@@ -83,7 +73,7 @@ class Answer:
         except wire.Misfit as misfit:
             said = str(misfit)
         # No excerpt of a successful answer, which may be a login link; and not from up there, where variables hold it.
-        raise _unexpected(self.request, self.reply.status, said)
+        raise unexpected(self.request, self.reply.status, said)
 
     def read_nothing(self) -> None:
         """Hold that a body of which nothing is promised is at least no page, as a proxy's log-in would be.
@@ -92,7 +82,7 @@ class Answer:
             UnexpectedResponse: It is one.
         """
         if self.reply.body.lstrip().startswith(b"<"):
-            raise _unexpected(self.request, self.reply.status, "the body is a page of HTML, as the API gives none")
+            raise unexpected(self.request, self.reply.status, "the body is a page of HTML, as the API gives none")
 
     def read_part(self, part: wire.Json, kind: type[T], where: str) -> T:
         """Read a part of the body that a model left unread.
@@ -104,7 +94,7 @@ class Answer:
             return wire.structure(part, kind, where)
         except wire.Misfit as misfit:
             said = str(misfit)
-        raise _unexpected(self.request, self.reply.status, said)
+        raise unexpected(self.request, self.reply.status, said)
 
 
 class Transport:
@@ -124,7 +114,7 @@ class Transport:
         self.pacer = pacer
         self._timeout = timeout
         self._queue_timeout = queue_timeout
-        self._secret = secret
+        self._refusals = Refusals(secret)
         self.max_retries = max_retries
         self.budget: RetryBudget = RetryBudget()
         self.statistics: Statistics = Statistics()
@@ -241,7 +231,7 @@ class Transport:
                 if reply.status < 300:  # noqa: PLR2004
                     self.budget.earn()
                     return Answer(request, reply)
-                failure = self._error(request, reply)
+                failure = self._refusals.error(request, reply)
                 repeat = reply.status in REFUSED_UNREAD or (repeatable and reply.status in REPEATED_STATUSES)
                 leaves_doubt = reply.status in REPEATED_STATUSES - REFUSED_UNREAD
             failure.maybe_applied = failure.maybe_applied or request.in_doubt
@@ -297,48 +287,6 @@ class Transport:
             else:
                 self.pacer.speed_up()
 
-    def _error(self, request: Request, reply: Reply) -> APIError:
-        if reply.status < 400:  # noqa: PLR2004
-            raise _unexpected(request, reply.status, f"{reply.status} {reply.phrase}: redirects are not followed")
-        message, details, excerpt = self._explanation(request, reply)
-        headers = {name: self._without_secrets(value, request) for name, value in reply.headers.items()}
-        return error_for_status(reply.status)(
-            message or reply.phrase,
-            status=reply.status,
-            method=request.method,
-            path=request.path,
-            details=details,
-            request_id=next(filter(None, map(headers.get, _REQUEST_ID_HEADERS)), None),
-            retry_after=_retry_after(reply.headers),
-            headers=headers,
-            body=excerpt,
-        )
-
-    def _explanation(self, request: Request, reply: Reply) -> tuple[str, list[str], str | None]:
-        """Read an error's body, of which nothing is promised: not that it is JSON, nor that any field is there."""
-        try:
-            document = orjson.loads(reply.body)
-        except orjson.JSONDecodeError:
-            text = self._without_secrets(reply.body.decode("utf-8", "replace"), request)
-            return "", [], text[:EXCERPT] or None
-        fields = document if isinstance(document, dict) else {}
-        message, errors = fields.get("message"), fields.get("errors")
-        details = (
-            [self._without_secrets(_as_text(error), request) for error in errors] if isinstance(errors, list) else []
-        )
-        said = self._without_secrets(message, request) if isinstance(message, str) else ""
-        if said or details or not document:
-            return said, details, None
-        # As it reads, not as it was escaped: a secret in it must be found.
-        return "", [], self._without_secrets(_as_json(document), request)[:EXCERPT]
-
-    def _without_secrets(self, text: str, request: Request) -> str:
-        if len(self._secret) >= SHORTEST_SECRET:
-            text = text.replace(self._secret, "***")
-        if isinstance(request.body, Secret) and len(request.body.credential) >= SHORTEST_SECRET:
-            text = text.replace(request.body.credential, "***")
-        return text
-
     async def delete(
         self,
         template: str,
@@ -374,24 +322,6 @@ class Transport:
         await self._connections.aclose()
 
 
-def _unexpected(request: Request, status: int, message: str) -> UnexpectedResponse:
-    return UnexpectedResponse(message, status=status, method=request.method, path=request.path)
-
-
-def _as_text(error: Any) -> str:
-    try:
-        return str(error)
-    except RecursionError:  # pragma: no cover  # from Python 3.12 on nothing that can be parsed nests too deep for this
-        return TOO_DEEP
-
-
-def _as_json(document: Any) -> str:
-    try:
-        return orjson.dumps(document).decode()
-    except orjson.JSONEncodeError:
-        return TOO_DEEP
-
-
 def _query_string(query: Mapping[str, Query] | None) -> str:
     pairs = [
         f"{quote(name, safe='')}={_query_value(value)}" for name, value in (query or {}).items() if value is not None
@@ -405,18 +335,3 @@ def _query_value(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(quote(member, safe="") for member in value)
     return quote(str(value), safe="")
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read Retry-After as seconds; a date counts from the answer's own date, which no wrong clock of ours can shift."""
-    value = headers.get("retry-after", "").strip()
-    if _is_seconds(value):
-        return float(value)
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415  # hardly ever needed, and slow to import
-
-    try:
-        then = parsedate_to_datetime(value).timestamp()
-        now = parsedate_to_datetime(headers["date"]).timestamp() if "date" in headers else time()
-    except (ValueError, OverflowError):
-        return None
-    return max(0.0, then - now) if math.isfinite(then) else None

@@ -218,7 +218,7 @@ def test_a_key_is_seen_nowhere_in_a_client_open_or_closed(environment: pytest.Mo
         asynchronous = [AsyncMailChannels(KEY), AsyncMailChannels()]
         clients: list[object] = [*asynchronous, blocking]
         parts = [part for client in clients for part in (client, *vars(client).values())]
-        parts += [part for client in asynchronous for part in (client._transport, client._transport._connections)]
+        parts += [part for client in asynchronous for part in vars(client._transport).values()]
         text = [form(part) for part in parts for form in (repr, str)]
         for client in clients:
             with pytest.raises(TypeError) as refused:

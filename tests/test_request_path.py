@@ -881,7 +881,7 @@ async def test_no_log_record_shows_the_key(caplog: pytest.LogCaptureFixture, wai
 def test_no_repr_of_a_client_or_of_its_parts_shows_the_key() -> None:
     client = client_for()
     with MailChannels(KEY, base_url=HERE) as blocking:
-        objects = [client, client.domains, client._transport, client._transport._connections]
+        objects = [client, client.domains, client._transport, *vars(client._transport).values()]
         objects += [blocking, blocking.domains, blocking._loop]
         shown = [form(thing) for thing in objects for form in (repr, str)]
 
