@@ -35,7 +35,7 @@ from .errors import (
     UnexpectedResponse,
 )
 from .messages import Reply, Request, content_of
-from .watch import OutOfTime, Watch
+from .watch import Silence, Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Mapping
@@ -141,7 +141,7 @@ class Connections:
         Args:
             request: The request.
             longest: Seconds that it may take.
-            longest_silence: Seconds that the server may let pass without a sign of life.
+            longest_silence: Seconds that the server may let pass without a sign of life, connecting included.
 
         Raises:
             OutOfTime: It took longer.
@@ -158,8 +158,8 @@ class Connections:
             transport = self._idle.pop()[1] if connected else self._new_connection()
         whole = False
         try:
-            watch = Watch(longest, longest_silence)
-            with watch.scope:
+            with suppress(Silence):
+                watch = Watch(longest, longest_silence)
                 reply = await self._exchange(transport, request, watch, connected=connected)
                 whole = True
         finally:
@@ -172,7 +172,10 @@ class Connections:
                         await transport.aclose()
         if whole:
             return reply
-        raise self._ended(request, watch)
+        here = f"{request.method} {request.path}"
+        if request.sent:
+            raise ConnectionStalled(f"{here}: the server said nothing for too long")
+        raise RequestTimeout(f"{here}: no connection to {self.base_url} came about in time", maybe_applied=False)
 
     async def aclose(self) -> None:
         """Close every idle connection; those in use close as their requests end.
@@ -188,14 +191,6 @@ class Connections:
         idle, self._idle = self._idle, []
         for transport in [self._given] if self._given is not None else [transport for _, transport in idle]:
             await transport.aclose()
-
-    def _ended(self, request: Request, watch: Watch) -> Exception:
-        if not watch.is_for_silence:
-            return OutOfTime()
-        here = f"{request.method} {request.path}"
-        if request.sent:
-            return ConnectionStalled(f"{here}: the server said nothing for too long")
-        return RequestTimeout(f"{here}: no connection to {self.base_url} came about in time", maybe_applied=False)
 
     async def _close_one_long_idle(self) -> None:
         """What a burst leaves behind lies at the bottom of the list: close it little by little."""
@@ -221,7 +216,8 @@ class Connections:
         if not connected:
             extensions["trace"] = observe
         try:
-            response = await transport.handle_async_request(self._httpx_request(request, extensions, watch))
+            with watch:
+                response = await transport.handle_async_request(self._httpx_request(request, extensions, watch))
             request.answered = True
             try:
                 body = await self._read(response, request, watch)
@@ -267,8 +263,11 @@ class Connections:
             # No variable holds a piece: a traceback that shows variables must not show a login link.
             with suppress(StopAsyncIteration):
                 while True:
-                    body.take(await anext(pieces))
-                    watch.hear()
+                    with watch:
+                        body.take(await anext(pieces))
+                        while watch.is_running:
+                            watch.hear()
+                            body.take(await anext(pieces))
             return body.end()
         except NoBodyError as error:
             if isinstance(pieces, AsyncGenerator):

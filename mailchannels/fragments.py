@@ -58,8 +58,10 @@ def of_domains(given: list[Domain | str], subscription_handle: str | None) -> Ba
     domains = [checks.outgoing(one) for one in given]
     # Domains as a whole, so that what a subclass of a section adds is left out.
     documents = [wire.unstructured(domain) for domain in domains]
-    settings = [_written(document.get("settings")) for document in documents]
-    servers = [_written(document.get("downstreamAddresses")) for document in documents]
+    settings, servers = (
+        [_written(document[key]) if key in document else None for document in documents]
+        for key in ("settings", "downstreamAddresses")
+    )
     columns = _columns(domains)
     for handle in {*columns.handles} - {None, subscription_handle}:
         raise InvalidInput(
@@ -137,18 +139,18 @@ def _batch(columns: _Columns, settings: list[wire.Json], servers: list[wire.Json
 
 
 @lru_cache(maxsize=1_024, typed=True)
-def _settings(*fields: Any) -> orjson.Fragment | None:
+def _settings(*fields: Any) -> orjson.Fragment:
     settings = DomainSettings(*fields)
     checks.settings("settings", settings)
     return _written(wire.unstructured(settings))
 
 
 @lru_cache(maxsize=1_024, typed=True)
-def _server(*fields: Any) -> orjson.Fragment | None:
+def _server(*fields: Any) -> orjson.Fragment:
     server = DownstreamAddress(*fields)
     checks.downstream_addresses("downstream_addresses", [server])
     return _written(wire.unstructured(server))
 
 
-def _written(section: wire.Json) -> orjson.Fragment | None:
-    return None if section is None else orjson.Fragment(wire.fragment(section))
+def _written(section: wire.Json) -> orjson.Fragment:
+    return orjson.Fragment(wire.fragment(section))

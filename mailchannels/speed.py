@@ -8,7 +8,6 @@ decompress without end and take credentials from ~/.netrc. Nothing here knows of
 from __future__ import annotations
 
 import asyncio
-import io
 import ssl
 from base64 import b64encode
 from typing import TYPE_CHECKING, Final, Self
@@ -33,8 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AiohttpTransport"]
 
-_LARGEST_PIECE: Final = 2**20
-"""Bytes that aiohttp sends in one piece without a warning that they hold the event loop up."""
+_TAKEN_AT_ONCE: Final = 2**16
+"""Bytes of a body that the system takes whatever the server does; a longer one is gone through, which tells its end."""
 
 _TURNS_UNTIL_CLOSED: Final = 2
 """Turns of the event loop from a connection's end to where aiohttp uses it no more."""
@@ -191,7 +190,7 @@ async def _send(session: aiohttp.ClientSession, request: httpx.Request, route: _
         request.method,
         URL(str(request.url), encoded=True),
         headers=request.headers,
-        data=io.BytesIO(content) if len(content) > _LARGEST_PIECE else content or None,
+        data=request.stream if len(content) > _TAKEN_AT_ONCE else content or None,
         timeout=aiohttp.ClientTimeout(total=None, connect=timeouts.get("connect")),
         allow_redirects=False,
         middlewares=(pass_on,),

@@ -44,7 +44,7 @@ REFUSED_UNREAD: Final = frozenset({429, 503})
 """Statuses that say the request was turned away: not even a call that must not be repeated has taken effect."""
 LONGEST_RETRY_AFTER: Final = 60.0
 SHARE_OF_SILENCE: Final = 2 / 3
-"""Of the time that is left, how much a server may let pass without a byte before it is asked again, once a call."""
+"""Of the time that is left, how much a server may be silent for before it is asked again, once a call; see `watch`."""
 
 Query = bool | int | str | list[str] | None
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     Behaviour = Callable[["RawServer", socket.socket], bool]
@@ -34,7 +34,9 @@ class RawServer:
         ...     print(server.url)
     """
 
-    def __init__(self, *behaviours: Behaviour, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, *behaviours: Behaviour, tls: ssl.SSLContext | None = None, pause_before_body: float = 0.0
+    ) -> None:
         self.requests: list[bytes] = []
         self.connections = 0
         self.open = 0
@@ -44,6 +46,7 @@ class RawServer:
         self.latest: dict[socket.socket, bytes] = {}
         self._behaviours = behaviours
         self._tls = tls
+        self._pause = pause_before_body
         self._changed = threading.Condition()
         self._hang_ups = 0
         self._sockets: set[socket.socket] = set()
@@ -125,7 +128,7 @@ class RawServer:
         try:
             if self._tls is not None:
                 connection = self._tls.wrap_socket(connection, server_side=True)
-            while (request := _read_request(connection)) is not None:
+            while (request := _read_request(connection, lambda: self.stopped.wait(self._pause))) is not None:
                 with self._changed:
                     number = len(self.requests)
                     self.requests.append(request)
@@ -262,16 +265,17 @@ def drip() -> Behaviour:
     return behave
 
 
-def hesitating(seconds: float, *, pieces: int) -> Behaviour:
-    """Send an empty page in as many pieces, and pause before each."""
-    body = json.dumps(EMPTY_PAGE).encode()
-    length = -(-len(body) // pieces)
+def hesitating(document: Any, *, before_head: float, before_pieces: Sequence[float] = (0.0,)) -> Behaviour:
+    """Answer in pieces, and pause before the head and before each of them."""
+    body = json.dumps(document).encode()
+    length = -(-len(body) // len(before_pieces))
 
     def behave(server: RawServer, connection: socket.socket) -> bool:
+        server.stopped.wait(before_head)
         connection.sendall(_head(200, {"Content-Length": str(len(body))}))
-        for start in range(0, len(body), length):
+        for place, seconds in enumerate(before_pieces):
             server.stopped.wait(seconds)
-            connection.sendall(body[start : start + length])
+            connection.sendall(body[place * length :][:length])
         return True
 
     return behave
@@ -307,8 +311,8 @@ def _head(status: int, headers: Mapping[str, str]) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def _read_request(connection: socket.socket) -> bytes | None:
-    received = b""
+def _read_request(connection: socket.socket, pause: Callable[[], object]) -> bytes | None:
+    received = bytearray()
     while b"\r\n\r\n" not in received:
         piece = connection.recv(65_536)
         if not piece:
@@ -317,10 +321,11 @@ def _read_request(connection: socket.socket) -> bytes | None:
     head, _, body = received.partition(b"\r\n\r\n")
     lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
     missing = int(lengths[0].partition(b":")[2]) - len(body) if lengths else 0
+    pause()
     while missing > 0:
         piece = connection.recv(65_536)
         if not piece:
             return None
         received += piece
         missing -= len(piece)
-    return received
+    return bytes(received)

@@ -28,9 +28,11 @@ from sockets import (
 
 from mailchannels import (
     AsyncMailChannels,
+    Conflict,
     ConnectError,
     ConnectionLost,
     ConnectionStalled,
+    Domain,
     MailChannelsError,
     Outcome,
     UnexpectedResponse,
@@ -215,6 +217,30 @@ def test_an_answer_that_falls_silent_halfway_is_asked_for_again(way: Way) -> Non
     assert len(server.requests) == 2 * way.users
 
 
+def test_a_refusal_after_silence_says_that_the_request_may_have_been_applied(way: Way) -> None:
+    with RawServer(*[stall()] * way.users, answer({}, status=409)) as server:
+        outcomes = way.make(server.url, provision, timeout=1.5, max_retries=way.users)
+
+    assert [type(outcome.error) for outcome in outcomes] == [Conflict] * way.users
+    assert all(getattr(outcome.error, "maybe_applied", None) is True for outcome in outcomes)
+
+
+def test_a_server_that_takes_a_large_request_in_slowly_has_not_been_silent(way: Way) -> None:
+    more_than_fits_in_between = [f"{'a' * 55}{number:06}@{'z' * 60}.example" for number in range(50_000)]
+
+    def provision_large(client: AsyncMailChannels) -> Any:
+        return client.domains.provision(
+            Domain("a.example", subscription_handle="demo", admins=more_than_fits_in_between)
+        )
+
+    late = hesitating({"domain": "a.example"}, before_head=2.2)
+    with RawServer(late, pause_before_body=2.2) as server:
+        outcomes = way.make(server.url, provision_large, timeout=6.0)
+
+    assert [outcome.error for outcome in outcomes] == [None] * way.users
+    assert len(server.requests) == way.users
+
+
 def test_a_server_that_takes_its_time_within_two_thirds_of_the_timeout_is_asked_once(way: Way) -> None:
     in_time = answer(EMPTY_PAGE)
 
@@ -229,9 +255,14 @@ def test_a_server_that_takes_its_time_within_two_thirds_of_the_timeout_is_asked_
     assert len(server.requests) == way.users
 
 
-def test_an_answer_that_comes_little_by_little_within_the_timeout_is_asked_for_once(way: Way) -> None:
-    with RawServer(hesitating(0.65, pieces=3)) as server:
-        outcomes = way.make(server.url, list_domains, timeout=2.4)
+@pytest.mark.parametrize(
+    ("before_head", "before_pieces"), [(1.2, [1.2]), (0.0, [1.2, 1.2])], ids=["head and body", "two pieces"]
+)
+def test_an_answer_that_comes_little_by_little_within_the_timeout_is_asked_for_once(
+    before_head: float, before_pieces: list[float], way: Way
+) -> None:
+    with RawServer(hesitating(EMPTY_PAGE, before_head=before_head, before_pieces=before_pieces)) as server:
+        outcomes = way.make(server.url, list_domains, timeout=3.0)
 
     assert [outcome.error for outcome in outcomes] == [None] * way.users
     assert len(server.requests) == way.users

@@ -8,6 +8,7 @@ import logging
 import pickle
 import random
 import re
+import time
 import traceback
 from types import NoneType
 from typing import TYPE_CHECKING, Any, cast
@@ -22,6 +23,7 @@ from sockets import (
     EMPTY_PAGE,
     RawServer,
     answer,
+    hesitating,
     in_groups_of,
     refusing_url,
     reset,
@@ -653,6 +655,49 @@ async def test_a_server_that_takes_the_request_in_slowly_has_not_been_silent() -
     assert slow.requests == 1
 
 
+def test_a_sign_of_life_that_comes_too_late_leaves_time_for_another_attempt(backend: str) -> None:
+    class Late(httpx.AsyncBaseTransport):
+        requests = 0
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            self.requests += 1
+            if self.requests == 1:
+                with anyio.CancelScope(shield=True):
+                    await anyio.sleep(1.2)
+                async for _ in cast("AsyncIterable[bytes]", request.stream):
+                    pass
+                await anyio.sleep_forever()
+            return httpx.Response(200, json={"domain": "a.example"})
+
+    async def main() -> None:
+        late = Late()
+        async with client_for(transport=late, timeout=1.5) as client:
+            await client.domains.provision(Domain("a.example", subscription_handle="demo"))
+        assert late.requests == 2
+
+    anyio.run(main, backend=backend)
+
+
+@pytest.mark.parametrize(("before_head", "before_body"), [(1.8, 0.0), (0.0, 1.8)], ids=["all of it", "the body"])
+def test_what_came_while_the_event_loop_was_busy_is_not_lost(
+    before_head: float, before_body: float, backend: str
+) -> None:
+    async def main(server: RawServer) -> None:
+        async with client_for(server.url, timeout=3.0) as client, anyio.create_task_group() as others:
+            others.start_soon(keep_busy)
+            page = await client.domains.list()
+        assert len(page.domains) == 20_000
+
+    async def keep_busy() -> None:
+        await anyio.sleep(1.5)
+        time.sleep(0.8)  # noqa: ASYNC251  # two seconds of silence would be up meanwhile
+
+    page = {"domains": [{"domain": f"{number}.example"} for number in range(20_000)], "total": 20_000}
+    with RawServer(hesitating(page, before_head=before_head, before_pieces=[before_body])) as server:
+        anyio.run(main, server, backend=backend)
+        assert len(server.requests) == 1
+
+
 def test_a_queue_timeout_of_0_fails_at_once_when_the_turn_is_later(backend: str) -> None:
     async def main(server: RawServer) -> None:
         async with client_for(server.url, queue_timeout=0, rate_limit=0.01) as client:
@@ -678,6 +723,22 @@ def test_queue_timeout_covers_the_wait_for_a_connection(backend: str) -> None:
         assert caught.value.maybe_applied is False
 
     with RawServer(when_released(answer(EMPTY_PAGE))) as server:
+        anyio.run(main, server, backend=backend)
+        assert len(server.requests) == 1
+
+
+def test_the_wait_for_a_connection_uses_up_the_queue_timeout_of_the_wait_for_the_turn(backend: str) -> None:
+    async def main(server: RawServer) -> None:
+        async with (
+            client_for(server.url, queue_timeout=0.8, max_connections=1, rate_limit=1.0) as client,
+            anyio.create_task_group() as others,
+        ):
+            others.start_soon(client.domains.list)
+            await in_thread(server.wait_for_requests, 1)
+            with pytest.raises(RequestTimeout, match="nothing was sent"):
+                await client.domains.list()  # the turn is in a second, the connection free in 0.4 seconds
+
+    with RawServer(hesitating(EMPTY_PAGE, before_head=0.4)) as server:
         anyio.run(main, server, backend=backend)
         assert len(server.requests) == 1
 

@@ -117,7 +117,7 @@ async def test_a_large_body_arrives_whole_and_without_a_warning() -> None:
 @pytest.mark.asyncio
 async def test_a_timeout_before_anything_was_sent_says_so() -> None:
     with RawServer(stall()) as server:  # which never answers the greeting of TLS
-        async with client_for(f"https://127.0.0.1:{server.port}", timeout=SOON) as client:
+        async with client_for(f"https://127.0.0.1:{server.port}", timeout=1.5) as client:
             with pytest.raises(RequestTimeout) as caught:
                 await client.domains.list()
 
