@@ -158,8 +158,7 @@ class Connections:
             transport = self._idle.pop()[1] if connected else self._new_connection()
         whole = False
         try:
-            with suppress(Silence):
-                watch = Watch(longest, longest_silence)
+            with suppress(Silence), Watch(longest, longest_silence) as watch:
                 reply = await self._exchange(transport, request, watch, connected=connected)
                 whole = True
         finally:
@@ -216,8 +215,8 @@ class Connections:
         if not connected:
             extensions["trace"] = observe
         try:
-            with watch:
-                response = await transport.handle_async_request(self._httpx_request(request, extensions, watch))
+            response = await transport.handle_async_request(self._httpx_request(request, extensions, watch))
+            watch.go_on()
             request.answered = True
             try:
                 body = await self._read(response, request, watch)
@@ -263,11 +262,8 @@ class Connections:
             # No variable holds a piece: a traceback that shows variables must not show a login link.
             with suppress(StopAsyncIteration):
                 while True:
-                    with watch:
-                        body.take(await anext(pieces))
-                        while watch.is_running:
-                            watch.hear()
-                            body.take(await anext(pieces))
+                    body.take(await anext(pieces))
+                    watch.go_on()
             return body.end()
         except NoBodyError as error:
             if isinstance(pieces, AsyncGenerator):

@@ -26,7 +26,7 @@ class Silence(OutOfTime):
 
 
 class Watch:
-    """Cancels what is awaited inside of `with` when time is up; used again, it goes on with the time that is left.
+    """Cancels what is awaited inside of `with` when time is up.
 
     Signs of life are that the server has taken in the whole request, and that the head or a piece of its answer has
     come. One timer watches over both limits: another costs a call about as much as checking its domain does.
@@ -40,22 +40,18 @@ class Watch:
         OutOfTime: From there as well: everything together took too long.
     """
 
-    _scope: anyio.CancelScope
+    _end: float
     _last: float
+    _scope: anyio.CancelScope
 
     def __init__(self, longest: float, longest_silence: float) -> None:
+        self._longest = longest
         self._longest_silence = longest_silence
-        self._end = anyio.current_time() + longest
-
-    @property
-    def is_running(self) -> bool:
-        """Whether time is not up; what came in the meantime may still be taken, and must not be lost for that."""
-        return not self._scope.cancel_called
 
     def __enter__(self) -> Self:
-        self._last = monotonic()
-        self._scope = anyio.CancelScope(deadline=self._next())
-        self._scope.__enter__()
+        now = anyio.current_time()
+        self._end = now + self._longest
+        self._open(now)
         return self
 
     def __exit__(
@@ -67,11 +63,25 @@ class Watch:
         return is_swallowed
 
     def hear(self) -> None:
-        """Take a sign of life."""
+        """Take a sign of life, wherever it is noticed."""
         now = monotonic()
-        if now - self._last > self._longest_silence * GRAIN and self.is_running:
+        # The deadline of a scope that is cancelled tells why.
+        if now - self._last > self._longest_silence * GRAIN and not self._scope.cancel_called:
             self._last = now
-            self._scope.deadline = self._next()
+            self._scope.deadline = self._next(anyio.current_time())
 
-    def _next(self) -> float:
-        return min(self._end, anyio.current_time() + self._longest_silence)
+    def go_on(self) -> None:
+        """Take a sign of life directly inside of `with`; what came just as time ran out is not lost then."""
+        if self._scope.cancel_called:
+            self._scope.__exit__(None, None, None)
+            self._open(anyio.current_time())
+        else:
+            self.hear()
+
+    def _open(self, now: float) -> None:
+        self._last = monotonic()
+        self._scope = anyio.CancelScope(deadline=self._next(now))
+        self._scope.__enter__()
+
+    def _next(self, now: float) -> float:
+        return min(self._end, now + self._longest_silence)
