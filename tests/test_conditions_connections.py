@@ -32,7 +32,6 @@ from mailchannels import (
     ConnectError,
     ConnectionLost,
     ConnectionStalled,
-    Domain,
     MailChannelsError,
     Outcome,
     UnexpectedResponse,
@@ -223,22 +222,6 @@ def test_a_refusal_after_silence_says_that_the_request_may_have_been_applied(way
 
     assert [type(outcome.error) for outcome in outcomes] == [Conflict] * way.users
     assert all(getattr(outcome.error, "maybe_applied", None) is True for outcome in outcomes)
-
-
-def test_a_server_that_takes_a_large_request_in_slowly_has_not_been_silent(way: Way) -> None:
-    more_than_fits_in_between = [f"{'a' * 55}{number:06}@{'z' * 60}.example" for number in range(50_000)]
-
-    def provision_large(client: AsyncMailChannels) -> Any:
-        return client.domains.provision(
-            Domain("a.example", subscription_handle="demo", admins=more_than_fits_in_between)
-        )
-
-    late = hesitating({"domain": "a.example"}, before_head=2.2)
-    with RawServer(late, pause_before_body=2.2) as server:
-        outcomes = way.make(server.url, provision_large, timeout=6.0)
-
-    assert [outcome.error for outcome in outcomes] == [None] * way.users
-    assert len(server.requests) == way.users
 
 
 def test_a_server_that_takes_its_time_within_two_thirds_of_the_timeout_is_asked_once(way: Way) -> None:

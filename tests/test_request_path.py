@@ -655,6 +655,20 @@ async def test_a_server_that_takes_the_request_in_slowly_has_not_been_silent() -
     assert slow.requests == 1
 
 
+def test_a_server_that_takes_a_large_request_in_slowly_has_not_been_silent(backend: str) -> None:
+    more_than_fits_in_between = [f"{'a' * 55}{number:06}@{'z' * 60}.example" for number in range(50_000)]
+    large = Domain("a.example", subscription_handle="demo", admins=more_than_fits_in_between)
+
+    async def main(server: RawServer) -> None:
+        async with client_for(server.url, timeout=6.0) as client:
+            await client.domains.provision(large)
+
+    late = hesitating({"domain": "a.example"}, before_head=2.2)
+    with RawServer(late, pause_before_body=2.2) as server:
+        anyio.run(main, server, backend=backend)
+        assert len(server.requests) == 1
+
+
 def test_a_sign_of_life_that_comes_too_late_leaves_time_for_another_attempt(backend: str) -> None:
     class Late(httpx.AsyncBaseTransport):
         requests = 0

@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 import pytest
 from contract.case import KEY
-from sockets import EMPTY_PAGE, RawServer, answer, in_groups_of, refusing_url, reset, stall, when_released
+from sockets import EMPTY_PAGE, RawServer, answer, hesitating, in_groups_of, refusing_url, reset, stall, when_released
 
 from mailchannels import (
     APIError,
@@ -23,6 +23,7 @@ from mailchannels import (
     ConfigurationError,
     ConnectError,
     ConnectionLost,
+    Domain,
     MailChannels,
     MailChannelsError,
     RequestTimeout,
@@ -109,6 +110,19 @@ async def test_a_large_body_arrives_whole_and_without_a_warning() -> None:
             await client._transport.send("POST", "/domains", body=large, returns=NoneType)
 
     assert server.requests[0].partition(b"\r\n\r\n")[2] == large
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_takes_a_large_request_in_slowly_has_not_been_silent() -> None:
+    more_than_fits_in_between = [f"{'a' * 55}{number:06}@{'z' * 60}.example" for number in range(50_000)]
+    large = Domain("a.example", subscription_handle="demo", admins=more_than_fits_in_between)
+
+    late = hesitating({"domain": "a.example"}, before_head=2.2)
+    with RawServer(late, pause_before_body=2.2) as server:
+        async with client_for(server.url, timeout=6.0) as client:
+            await client.domains.provision(large)
+
+    assert len(server.requests) == 1
 
 
 # What is known of a request
