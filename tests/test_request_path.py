@@ -573,9 +573,12 @@ async def test_the_timeout_of_a_call_replaces_a_shorter_one_of_the_client(
     assert waits == [5.0]
 
 
+@pytest.mark.parametrize("broken", [stall(), reset()], ids=["silent", "reset"])
 @pytest.mark.asyncio
-async def test_a_proxy_that_makes_no_tunnel_leaves_nothing_in_doubt(environment: pytest.MonkeyPatch) -> None:
-    with RawServer(stall()) as proxy:
+async def test_a_proxy_that_makes_no_tunnel_leaves_nothing_in_doubt(
+    broken: Behaviour, environment: pytest.MonkeyPatch
+) -> None:
+    with RawServer(broken) as proxy:
         environment.setenv("HTTPS_PROXY", proxy.url)
         async with client_for("https://api.invalid", timeout=1.0, max_retries=1) as client:
             with pytest.raises(RequestError) as caught:
