@@ -25,6 +25,7 @@ from attrs import define
 from httpx import AsyncBaseTransport
 
 from .bodies import Decoder, NoBodyError
+from .connecting import Connecting
 from .environment import certificates, no_certificates, proxy_for, unusable_proxy
 from .errors import (
     ConfigurationError,
@@ -156,12 +157,15 @@ class Connections:
         transport = self._given
         if transport is None:
             transport = self._idle.pop()[1] if connected else self._new_connection()
+        connecting = None if connected else Connecting(request)
         whole = False
         try:
             with suppress(Silence), Watch(longest, longest_silence) as watch:
-                reply = await self._exchange(transport, request, watch, connected=connected)
+                reply = await self._exchange(transport, request, watch, connecting)
                 whole = True
         finally:
+            if connecting is not None:
+                await connecting.close_unfinished()
             if self._given is None:
                 if whole and not self._closed:
                     self._idle.append((monotonic(), transport))
@@ -198,22 +202,15 @@ class Connections:
                 await self._idle.pop(0)[1].aclose()
 
     async def _exchange(
-        self, transport: AsyncBaseTransport, request: Request, watch: Watch, *, connected: bool
+        self, transport: AsyncBaseTransport, request: Request, watch: Watch, connecting: Connecting | None
     ) -> Reply:
-        async def observe(event: str, info: dict[str, Any]) -> None:
-            if event == "connection.connect_tcp.started":
-                request.sent = False
-            elif event.endswith("send_request_headers.started"):
-                # A proxy is first asked for a tunnel, and the server hears nothing of that.
-                request.sent = info["request"].method != b"CONNECT"
-
         # Unless the transport says that it is still connecting, the request must be taken for sent.
         request.sent = True
         request.answered = False
         timeouts = {"connect": CONNECT_TIMEOUT, "read": None, "write": None, "pool": None}
         extensions: dict[str, Any] = {"timeout": timeouts}
-        if not connected:
-            extensions["trace"] = observe
+        if connecting is not None:
+            extensions["trace"] = connecting.observe
         try:
             response = await transport.handle_async_request(self._httpx_request(request, extensions, watch))
             watch.go_on()

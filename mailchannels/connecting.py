@@ -1,0 +1,47 @@
+"""A connection that comes about: what httpcore tells of it on the way.
+
+Whether the request has left decides what its failure means, and a socket whose handshake with a proxy or for TLS is cut
+short is closed by nobody else. Nothing here knows of answers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import anyio
+
+if TYPE_CHECKING:
+    from .messages import Request
+
+
+class _Socket(Protocol):
+    """A stream of httpcore's, which this package reaches through httpx alone."""
+
+    async def aclose(self) -> None: ...
+
+
+class Connecting:
+    """Follows a request until its connection stands, and notes in it whether it has left."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._unfinished: _Socket | None = None
+
+    async def observe(self, event: str, info: dict[str, Any]) -> None:
+        """Take note of an event, as httpcore's extension `trace` tells it."""
+        if event == "connection.connect_tcp.started":
+            self._request.sent = False
+        elif event.endswith("connect_tcp.complete"):
+            self._unfinished = info["return_value"]
+        elif event.endswith("start_tls.complete"):
+            self._unfinished = None
+        elif event.endswith("send_request_headers.started"):
+            self._unfinished = None
+            # A proxy is first asked for a tunnel, and the server hears nothing of that.
+            self._request.sent = info["request"].method != b"CONNECT"
+
+    async def close_unfinished(self) -> None:
+        """Close the socket that a cancelled handshake has left to Python's collector."""
+        if self._unfinished is not None:
+            with anyio.CancelScope(shield=True):
+                await self._unfinished.aclose()
