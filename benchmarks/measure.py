@@ -113,6 +113,9 @@ def main() -> None:
     """Do the job that the command line names."""
     job = Job(**json.loads(sys.argv[1]))
     contender = CONTENDERS[job.contender]
+    if not contender.uvloop:
+        # Installed for those that ask for it, it would move our blocking client as well, which looks for it.
+        sys.modules["uvloop"] = None  # type: ignore[assignment]
     open_load = import_module(f"benchmarks.contenders.{contender.module}").open_load
     if contender.blocking:
         result = measure_blocking(open_load, job)

@@ -30,7 +30,7 @@ class Contender:
         needs: The packages it cannot do without.
         concurrencies: At which it is measured; None where the one that stands for a workload is enough.
         blocking: Whether its calls block, so that each of those under way takes a thread.
-        uvloop: Whether it runs on uvloop instead of asyncio's own event loop.
+        uvloop: Whether it runs on uvloop instead of asyncio's own event loop; otherwise uvloop is kept from it.
     """
 
     name: str
@@ -71,6 +71,26 @@ CONTENDERS: Final = {
             "ours_blocking",
             concurrencies=(8,),
             blocking=True,
+        ),
+        Contender(
+            "sync-1-uvloop",
+            "mailchannels, blocking, 1 thread, on uvloop",
+            "mailchannels, blocking, uvloop",
+            "ours_blocking",
+            needs=("uvloop",),
+            concurrencies=(1,),
+            blocking=True,
+            uvloop=True,
+        ),
+        Contender(
+            "sync-8-uvloop",
+            "mailchannels, blocking, 8 threads, on uvloop",
+            "mailchannels, 8 threads, uvloop",
+            "ours_blocking",
+            needs=("uvloop",),
+            concurrencies=(8,),
+            blocking=True,
+            uvloop=True,
         ),
         Contender("httpx", "httpx", "httpx", "stock_httpx"),
         Contender("httpx-free-list", "httpx on our connections", "httpx on our connections", "our_connections"),
