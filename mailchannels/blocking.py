@@ -1,10 +1,7 @@
 """How a blocking client calls an async one, which lives on an event loop in a thread of its own.
 
-A call is a coroutine that runs there while the calling thread waits, and what has to run in the calling thread is
-passed back to it: an iterable that a caller hands in may be a database cursor, which no other thread may touch, or may
-call the same client again. The loop belongs to a process: a forked child opens its own, with connections of its own.
-
-Nothing here knows of the API.
+A call is a coroutine that runs there while the calling thread waits. The loop belongs to a process: a forked child
+opens its own, with connections of its own. Nothing here knows of the API.
 """
 
 from __future__ import annotations
@@ -14,38 +11,20 @@ import sys
 import threading
 import warnings
 import weakref
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Generator,
-    Iterable,
-    Mapping,
-    Sequence,
-)
-from collections.abc import Set as AbstractSet
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import suppress
-from contextvars import ContextVar
-from itertools import islice
-from queue import Empty, SimpleQueue
 from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar
 
 import anyio
 from attrs import define, field
 
+from .caller import Caller, lent, waiting
 from .errors import ConfigurationError
-from .event_loop import EventLoop
+from .event_loop import Errand, EventLoop
 
 P = ParamSpec("P")
 T = TypeVar("T")
 ClientT_co = TypeVar("ClientT_co", bound="Closable", covariant=True)
-
-CHUNK: Final = 1_000
-"""Inputs taken from a caller's iterable at a time: passing a call between threads costs more than an input does."""
-
-# On Windows Ctrl-C interrupts no wait without an end.
-POLL: Final = 0.1 if sys.platform == "win32" else None
 
 LONGEST_FAREWELL: Final = 2.0
 """Seconds that leaving the interpreter waits for an open client's connections to close."""
@@ -97,7 +76,7 @@ class EventLoopThread(Generic[ClientT_co]):
         Ctrl-C cancels it and waits until it has stopped.
         """
         self._warn_inside_an_event_loop(stacklevel=4)
-        caller = _Caller()
+        caller = Caller()
         start = caller.lending(function, *args, **kwargs)
         del args, kwargs  # a traceback that shows variables must not show a key
         return self._call(caller, start)
@@ -105,7 +84,7 @@ class EventLoopThread(Generic[ClientT_co]):
     def prepared(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Callable[[], T]:
         """Put a call off, so that whoever makes it need not keep arguments that are secret."""
         self._warn_inside_an_event_loop(stacklevel=4)
-        caller = _Caller()
+        caller = Caller()
         start = caller.lending(function, *args, **kwargs)
         return lambda: self._call(caller, start)
 
@@ -114,9 +93,8 @@ class EventLoopThread(Generic[ClientT_co]):
     ) -> Generator[T, None, None]:
         """Go through an async generator, one step of it for each step of the caller's."""
         self._warn_inside_an_event_loop(stacklevel=3)
-        caller = _Caller()
-        lent = [caller.lend(value) for value in args]
-        steps = function(*lent, **{name: caller.lend(value) for name, value in kwargs.items()})
+        caller = Caller()
+        steps = caller.lending(function, *args, **kwargs)()
         try:
             while (step := self._call(caller, lambda: anext(steps, _END))) is not _END:
                 yield step  # type: ignore[misc]
@@ -125,8 +103,8 @@ class EventLoopThread(Generic[ClientT_co]):
 
     def lend(self, value: T) -> T:
         """Make an iterable readable by later calls, each in the thread that makes it; anything else stays as it is."""
-        lent: T = _lent(value, _waiting.get)
-        return lent
+        readable: T = lent(value, waiting.get)
+        return readable
 
     def close(self) -> None:
         """Close the client and end the thread; calls under way in other threads are cancelled."""
@@ -137,36 +115,27 @@ class EventLoopThread(Generic[ClientT_co]):
         if running is not None:
             running.stop()
 
-    def _call(self, caller: _Caller, start: Callable[[], Awaitable[T]]) -> T:
+    def _call(self, caller: Caller, start: Callable[[], Awaitable[T]]) -> T:
         event_loop = self._started()
         outcome: list[tuple[T | None, BaseException | None]] = []
-        has_ended = False
 
         async def run() -> None:
-            nonlocal has_ended
-            _waiting.set(caller)
+            waiting.set(caller)
             try:
                 outcome.append((await start(), None))
             except anyio.get_cancelled_exc_class():
                 raise
             except BaseException as error:  # noqa: BLE001  # raised to the caller; loose, it would end the loop
                 outcome.append((None, error))
-            # At once: the end of a task is told only after another round of the event loop.
-            has_ended = True
-            caller.finish()
 
-        def end() -> None:
-            if not has_ended:
-                caller.finish()
-
-        cancel: Callable[[], None] | None = None
+        errand: Errand | None = None
         try:
-            cancel = event_loop.spawn(run, end)
+            errand = event_loop.spawn(run, caller.finish)
             caller.serve()
         except BaseException:
             # Left alone, the coroutine would go on, and a write that the user has stopped would happen after all.
-            if cancel is not None:
-                cancel()
+            if errand is not None:
+                event_loop.cancel(errand)
                 caller.wait()
             raise
         if not outcome:
@@ -179,7 +148,7 @@ class EventLoopThread(Generic[ClientT_co]):
                 del error
         return value  # type: ignore[return-value]
 
-    def _abandon(self, caller: _Caller, steps: AsyncGenerator[Any, None]) -> None:
+    def _abandon(self, caller: Caller, steps: AsyncGenerator[Any, None]) -> None:
         """Close an async generator that may have been left early, from wherever Python happens to collect it."""
         running = self._running
         if self._closed or running is None or not running.event_loop.is_started:
@@ -239,113 +208,7 @@ class EventLoopThread(Generic[ClientT_co]):
             self._running = None
 
 
-class _Caller:
-    """A thread that waits for a call to finish and meanwhile does what the call asks of it."""
-
-    def __init__(self) -> None:
-        self._inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-
-    def lend(self, value: Any) -> Any:
-        """Make an iterable readable from the event loop, in this thread; anything else stays as it is."""
-        return _lent(value, lambda: self)
-
-    def lending(
-        self, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
-    ) -> Callable[[], Awaitable[T]]:
-        """Put a call off whose arguments are lent."""
-        lent: Any = [self.lend(value) for value in args]
-        lent_by_name: Any = {name: self.lend(value) for name, value in kwargs.items()}
-        return lambda: function(*lent, **lent_by_name)
-
-    async def run_here(self, function: Callable[[], T]) -> T:
-        """From the event loop: run a function in the waiting thread."""
-        import asyncio  # noqa: PLC0415  # it runs already
-
-        event_loop, done = asyncio.get_running_loop(), asyncio.Event()
-        outcome: list[T] = []
-
-        def job() -> None:
-            outcome.append(function())
-            with suppress(RuntimeError):  # the client was closed meanwhile, and its loop with it
-                event_loop.call_soon_threadsafe(done.set)
-
-        self._inbox.put(job)
-        await done.wait()
-        return outcome[0]
-
-    def finish(self) -> None:
-        """From the event loop: let the waiting thread go."""
-        self._inbox.put(None)
-
-    def serve(self) -> None:
-        """Wait until the call has finished, and do what it asks meanwhile."""
-        while (job := self._next()) is not None:
-            job()
-
-    def wait(self) -> None:
-        """Wait until the call has finished, and do nothing else any more."""
-        while self._next() is not None:
-            pass
-
-    def _next(self) -> Callable[[], None] | None:
-        while True:
-            try:
-                return self._inbox.get(timeout=POLL)
-            except Empty:
-                continue
-
-
-class LentIterator(AsyncIterator[Any]):
-    """A caller's iterable, read in the caller's thread; an error of its own comes after all that it gave before.
-
-    Many inputs are passed on together, unless it is one object that is filled again and again.
-    """
-
-    def __init__(self, iterable: Iterable[Any], caller: Callable[[], _Caller]) -> None:
-        self._iterable = iterable
-        self._iterator: Any = None
-        self._caller = caller
-        self._chunk: list[Any] = []
-        self._size = 1
-        self._last: Any = None
-        self._error: Exception | None = None
-        self._ended = False
-
-    async def __anext__(self) -> Any:
-        if not self._chunk and not self._ended:
-            await self._caller().run_here(self._pull)
-            self._chunk.reverse()
-        if self._chunk:
-            return self._chunk.pop()
-        if self._error is not None:
-            raise self._error
-        raise StopAsyncIteration
-
-    def _pull(self) -> None:
-        try:
-            if self._iterator is None:
-                self._iterator = iter(self._iterable)
-            for item in islice(self._iterator, self._size):
-                self._chunk.append(item)  # what came before an error must not be lost with it
-        except Exception as error:  # noqa: BLE001
-            self._error = error
-        self._ended = len(self._chunk) < self._size
-        if self._size == 1 and not self._ended:
-            (item,) = self._chunk
-            if isinstance(item, str) or (self._last is not None and item is not self._last):
-                self._size = CHUNK
-            self._last = item
-
-
-def _lent(value: Any, caller: Callable[[], _Caller]) -> Any:
-    # A collection lies in memory and can be read anywhere; anything else may run code of the caller's.
-    if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Sequence, AbstractSet, Mapping)):
-        return LentIterator(value, caller)
-    return value
-
-
 _END: Final = object()
-_waiting: ContextVar[_Caller] = ContextVar("mailchannels_waiting_caller")
 _threads: weakref.WeakSet[EventLoopThread[Any]] = weakref.WeakSet()
 _left_to_parent: list[_Running[Any]] = []
 

@@ -7,12 +7,16 @@ blocking call pays. Nothing here knows of clients.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import sys
 import threading
+from collections import deque
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from attrs import define, field
 
 from .errors import ConfigurationError
 
@@ -23,16 +27,32 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 
+@define(eq=False)
+class Errand:
+    """A coroutine function that one thread hands to another, with the context variables of the first."""
+
+    main: Callable[[], Coroutine[Any, Any, None]]
+    finished: Callable[[], None]
+    context: contextvars.Context = field(init=False, factory=contextvars.copy_context)
+    task: asyncio.Task[None] | None = field(init=False, default=None)
+
+
 class EventLoop:
     """An event loop that `start` starts and `stop` ends; in between, `spawn` runs coroutines on it."""
 
     def __init__(self) -> None:
         self.thread: threading.Thread | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # Python may collect a generator in here, which is closed by way of `spawn`
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._is_stopping = False
         self._tasks: set[asyncio.Task[None]] = set()  # asyncio itself keeps tasks by weak references only
+        # To wake the thread is dear: whoever comes while a wake is under way goes with it. A receipt is announced when
+        # its wake was sent, and by the count from before, so that no other thread and no Ctrl-C can make that untrue.
+        self._arrivals: deque[Errand] = deque()
+        self._receipts = 0
+        self._announced = 0
+        self._ended: list[Errand] = []
 
     @property
     def is_started(self) -> bool:
@@ -64,45 +84,30 @@ class EventLoop:
         except (OSError, RuntimeError) as error:
             raise ConfigurationError(f"no event loop can be started: {error}") from None
 
-    def spawn(
-        self, main: Callable[[], Coroutine[Any, Any, None]], finished: Callable[[], None] | None = None
-    ) -> Callable[[], None]:
+    def spawn(self, main: Callable[[], Coroutine[Any, Any, None]], finished: Callable[[], None]) -> Errand:
         """Run a coroutine function from another thread.
 
         Args:
             main: The function; it must catch its own errors.
-            finished: Called on the event loop when it has ended, also where it was cancelled before it began.
+            finished: Called on the event loop when it has ended, also where it was cancelled.
 
         Returns:
-            A function that cancels it, from any thread.
+            What `cancel` takes.
 
         Raises:
             ConfigurationError: The event loop is stopping.
         """
-        loop = self._loop
-        tasks: list[asyncio.Task[None]] = []
-        assert loop is not None  # noqa: S101  # `start` came before
+        errand = Errand(main, finished)
+        try:
+            self._hand_over(errand)
+        except BaseException:  # such as Ctrl-C: nobody will wait for it
+            self.cancel(errand)
+            raise
+        return errand
 
-        def create() -> None:
-            task = loop.create_task(main())
-            tasks.append(task)
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-            if finished is not None:
-                task.add_done_callback(lambda _: finished())
-
-        def stop() -> None:
-            tasks[0].cancel()
-
-        def cancel() -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has closed, and the task with it
-                loop.call_soon_threadsafe(stop)
-
-        with self._lock:
-            if self._is_stopping:
-                raise ConfigurationError("this client is closed; create another one")
-            loop.call_soon_threadsafe(create)
-        return cancel
+    def cancel(self, errand: Errand) -> None:
+        """Cancel what `spawn` runs, from any thread."""
+        self._wake(partial(self._cancel, errand))
 
     def stop(self, farewell: Callable[[], Coroutine[Any, Any, None]], patience: float | None = None) -> None:
         """Run a last coroutine function, cancel all others and end the thread.
@@ -124,6 +129,7 @@ class EventLoop:
                 stopping.set()
 
         def create() -> None:
+            self._receive()  # nobody comes after it
             task = loop.create_task(leave())
             self._tasks.add(task)
 
@@ -133,6 +139,71 @@ class EventLoop:
                 loop.call_soon_threadsafe(create)
         if threading.current_thread() is not self.thread:
             self.thread.join(patience)
+
+    @property
+    def _started(self) -> asyncio.AbstractEventLoop:
+        assert self._loop is not None  # noqa: S101  # `start` came before
+        return self._loop
+
+    def _hand_over(self, errand: Errand) -> None:
+        with self._lock:  # for no longer: while a wake is sent, other threads run, which would have to wait for it
+            if self._is_stopping:
+                raise _closed()
+            self._arrivals.append(errand)
+        receipts = self._receipts
+        if self._announced <= receipts:
+            if not self._wake(self._receive) and errand in self._arrivals:
+                raise _closed()
+            self._announced = receipts + 1
+
+    def _wake(self, function: Callable[[], None]) -> bool:
+        """Have a function called on the event loop, from any thread; say whether it will be."""
+        try:
+            self._started.call_soon_threadsafe(function)
+        except RuntimeError:  # the loop has closed, and whatever ran there has ended
+            return False
+        return True
+
+    def _receive(self) -> None:
+        """Begin what was handed over."""
+        self._receipts += 1  # first: whoever comes from here on sends a wake
+        while self._arrivals:
+            errand = self._arrivals.popleft()
+            errand.task = self._started.create_task(self._run(errand), context=errand.context)
+            self._tasks.add(errand.task)
+
+    async def _run(self, errand: Errand) -> None:
+        """Do an errand, and say at its end that it has ended: its task would tell only after another round."""
+        try:
+            await errand.main()
+        finally:
+            assert errand.task is not None  # noqa: S101
+            self._tasks.discard(errand.task)
+            if not self._tasks:
+                errand.finished()
+            else:
+                # Whoever is woken wants the interpreter, which is wanted here as long as there is other work: all
+                # whose errands end in this round are woken together, after it.
+                if not self._ended:
+                    self._started.call_soon(self._let_go)
+                self._ended.append(errand)
+
+    def _let_go(self) -> None:
+        ended, self._ended = self._ended, []
+        for errand in ended:
+            errand.finished()
+
+    def _cancel(self, errand: Errand) -> None:
+        if errand.task is not None:
+            # In the next round it has begun, and only then it says that it has ended.
+            self._started.call_soon(errand.task.cancel)
+        elif errand in self._arrivals:
+            self._arrivals.remove(errand)
+            errand.finished()
+
+
+def _closed() -> ConfigurationError:
+    return ConfigurationError("this client is closed; create another one")
 
 
 def _run(serve: Callable[[], Coroutine[Any, Any, None]], started: Future[None]) -> None:

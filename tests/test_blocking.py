@@ -27,7 +27,7 @@ from mailchannels import (
     InvalidInput,
     MailChannels,
     NotFound,
-    blocking,
+    caller,
 )
 from mailchannels.event_loop import EventLoop
 
@@ -72,7 +72,7 @@ def test_a_refused_argument_is_raised_by_the_first_step(blocking_client: MailCha
 
 def test_a_wait_in_pieces_still_ends_with_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where Ctrl-C interrupts no wait without an end, the wait is made of short ones."""
-    monkeypatch.setattr(blocking, "POLL", 0.001)
+    monkeypatch.setattr(caller, "POLL", 0.001)
 
     with RawServer(when_released(answer(EMPTY_PAGE))) as server, blocking_client_for(server.url) as client:
         threading.Timer(0.05, server.released.set).start()
@@ -150,7 +150,7 @@ def test_an_input_passes_between_the_threads_by_the_thousand(
             passed += 1
             super().put(item, block, timeout)
 
-    monkeypatch.setattr(blocking, "SimpleQueue", Counting)
+    monkeypatch.setattr(caller, "SimpleQueue", Counting)
 
     result = blocking_client.domains.bulk_provision(map(kind, names(2_500)), subscription_handle="demo")
 
@@ -223,7 +223,7 @@ def test_an_input_is_read_no_further_than_the_results_are_taken(blocking_client:
     with closing(results):
         next(results)
 
-        assert taken <= 5 * blocking.CHUNK
+        assert taken <= 5 * caller.CHUNK
 
 
 def test_an_input_that_was_interrupted_is_not_read_again(blocking_client: MailChannels) -> None:
@@ -327,18 +327,21 @@ def test_what_comes_after_the_end_of_the_program_is_refused_or_does_nothing(simu
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the thread's own end
-def test_an_event_loop_that_something_ends_ends_its_thread_and_can_be_stopped() -> None:
+def test_an_event_loop_that_something_ends_ends_its_thread_takes_nothing_more_and_can_be_stopped() -> None:
     async def leave() -> None:
         raise SystemExit
 
     async def farewell() -> None:
         raise AssertionError("there is nobody left to say it to")
 
-    event_loop = EventLoop()
+    event_loop, ended = EventLoop(), threading.Event()
     event_loop.start()
-    event_loop.spawn(leave)
+    event_loop.spawn(leave, ended.set)
     assert event_loop.thread is not None
     event_loop.thread.join(30)
+    with pytest.raises(ConfigurationError, match="this client is closed"):
+        event_loop.spawn(leave, ended.set)
     event_loop.stop(farewell)
 
+    assert ended.is_set()
     assert loop_threads() == []

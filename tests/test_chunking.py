@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sockets import EMPTY_PAGE, RawServer, answer
 
-from mailchannels import AsyncMailChannels, MailChannels, blocking
+from mailchannels import AsyncMailChannels, MailChannels, caller
 from mailchannels.batches import Provisioning
 from mailchannels.names import canonical_name
 
@@ -115,7 +115,7 @@ def test_an_input_lent_to_the_event_loop_arrives_whole_in_order_and_with_its_err
     arrived: list[int] = []
     ends: list[str] = []
 
-    async def read(lent: blocking.LentIterator) -> None:
+    async def read(lent: caller.LentIterator) -> None:
         try:
             async for each in lent:
                 arrived.append(each)  # noqa: PERF401  # what came before an error must be seen
@@ -123,7 +123,7 @@ def test_an_input_lent_to_the_event_loop_arrives_whole_in_order_and_with_its_err
             ends.append("broke")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocking, "CHUNK", chunk)
+        patch.setattr(caller, "CHUNK", chunk)
         client._loop.call(read, inputs())  # type: ignore[arg-type]
 
     assert arrived == [*range(count)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -73,6 +74,31 @@ def test_ctrl_c_cancels_a_call_within_half_a_second_and_the_client_works_on() ->
         server.wait_for_hang_ups(1)
         assert client.domains.list().total == 0
         assert server.lines == ["POST /inbound/v1/domains HTTP/1.1", "GET /inbound/v1/domains HTTP/1.1"]
+
+
+@pytest.mark.parametrize("is_sent", [False, True], ids=["before", "after"])
+def test_ctrl_c_just_before_or_after_a_call_is_handed_over_stops_it_and_the_client_works_on(
+    is_sent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", None)  # whose loops let no test get between
+    kind = asyncio.SelectorEventLoop
+    wake = kind.call_soon_threadsafe
+
+    def interrupted(loop: asyncio.SelectorEventLoop, callback: Callable[[], None]) -> None:
+        monkeypatch.setattr(kind, "call_soon_threadsafe", wake)
+        if is_sent:
+            wake(loop, callback)
+        raise KeyboardInterrupt
+
+    with RawServer(answer(EMPTY_PAGE), stall()) as server, blocking_client_for(server.url) as client:
+        client.domains.list()
+        before = tasks_of(client)
+        monkeypatch.setattr(kind, "call_soon_threadsafe", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            client.domains.provision(DOMAIN)
+
+        assert tasks_of(client) == before
+        assert len(server.requests) == 1 or is_sent
 
 
 def test_ctrl_c_during_a_back_off_sends_no_retry() -> None:

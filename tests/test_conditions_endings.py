@@ -118,10 +118,9 @@ def test_a_client_that_is_dropped_in_its_own_thread_ends_it(simulator: Simulator
     async def drop() -> None:
         clients.clear()
         gc.collect()
-        dropped.set()
 
     event_loop = clients[0]._loop._started()
-    event_loop.spawn(drop)
+    event_loop.spawn(drop, dropped.set)
     assert dropped.wait(PATIENCE)
     del event_loop
     thread.join(PATIENCE)

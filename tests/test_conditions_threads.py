@@ -7,11 +7,13 @@ import gc
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import anyio
+import httpx
 import pytest
 import trio
 from conditions import PATIENCE, blocking_client_for, loop_threads, names
@@ -33,6 +35,30 @@ pytestmark = pytest.mark.usefixtures("environment", "no_thread_is_left")
 
 
 # Threads
+
+
+def test_what_a_call_runs_finds_the_context_variables_of_the_calling_thread() -> None:
+    current: ContextVar[str] = ContextVar("current")
+    together = threading.Barrier(8)
+    seen: list[tuple[str, str]] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append((request.url.path.split("/")[-2], current.get()))
+        return httpx.Response(200, json={"loginLink": "https://console.example/login"})
+
+    def work(domain: str) -> None:
+        current.set(domain)
+        for _ in range(20):
+            together.wait(PATIENCE)
+            client.domains.create_login_link(domain)
+
+    client = blocking_client_for("http://127.0.0.1:9", transport=httpx.MockTransport(handle))
+    with client, ThreadPoolExecutor(8) as pool:
+        for made in [pool.submit(work, domain) for domain in names(8)]:
+            made.result()
+
+    assert len(seen) == 160
+    assert all(domain == found for domain, found in seen)
 
 
 @pytest.mark.timeout(240)

@@ -1,0 +1,132 @@
+"""The thread that makes a blocking call: it waits, and meanwhile does what only it may do.
+
+An iterable that a caller hands in may be a database cursor, which no other thread may touch, or may call the same
+client again; so it is read in the thread that waits. Nothing here knows of clients or of how a call is passed on.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
+from contextvars import ContextVar
+from itertools import islice
+from queue import Empty, SimpleQueue
+from typing import Any, Final, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CHUNK: Final = 1_000
+"""Inputs taken from a caller's iterable at a time: passing a call between threads costs more than an input does."""
+
+# On Windows Ctrl-C interrupts no wait without an end.
+POLL: Final = 0.1 if sys.platform == "win32" else None
+
+
+class Caller:
+    """A thread that waits for a call to finish and meanwhile does what the call asks of it."""
+
+    def __init__(self) -> None:
+        self._inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+
+    def lending(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Callable[[], T]:
+        """Put a call off whose iterables are read in this thread."""
+        mine: Any = [lent(value, self._get) for value in args]
+        mine_by_name: Any = {name: lent(value, self._get) for name, value in kwargs.items()}
+        return lambda: function(*mine, **mine_by_name)  # shown by a traceback, it does not show a key
+
+    def _get(self) -> Caller:
+        return self
+
+    async def run_here(self, function: Callable[[], T]) -> T:
+        """From the event loop: run a function in the waiting thread."""
+        import asyncio  # noqa: PLC0415  # it runs already
+
+        event_loop, done = asyncio.get_running_loop(), asyncio.Event()
+        outcome: list[T] = []
+
+        def job() -> None:
+            outcome.append(function())
+            with suppress(RuntimeError):  # the client was closed meanwhile, and its loop with it
+                event_loop.call_soon_threadsafe(done.set)
+
+        self._inbox.put(job)
+        await done.wait()
+        return outcome[0]
+
+    def finish(self) -> None:
+        """From the event loop: let the waiting thread go."""
+        self._inbox.put(None)
+
+    def serve(self) -> None:
+        """Wait until the call has finished, and do what it asks meanwhile."""
+        while (job := self._next()) is not None:
+            job()
+
+    def wait(self) -> None:
+        """Wait until the call has finished, and do nothing else any more."""
+        while self._next() is not None:
+            pass
+
+    def _next(self) -> Callable[[], None] | None:
+        while True:
+            try:
+                return self._inbox.get(timeout=POLL)
+            except Empty:
+                continue
+
+
+class LentIterator(AsyncIterator[Any]):
+    """A caller's iterable, read in the caller's thread; an error of its own comes after all that it gave before.
+
+    Many inputs are passed on together, unless it is one object that is filled again and again.
+    """
+
+    def __init__(self, iterable: Iterable[Any], caller: Callable[[], Caller]) -> None:
+        self._iterable = iterable
+        self._iterator: Any = None
+        self._caller = caller
+        self._chunk: list[Any] = []
+        self._size = 1
+        self._last: Any = None
+        self._error: Exception | None = None
+        self._ended = False
+
+    async def __anext__(self) -> Any:
+        if not self._chunk and not self._ended:
+            await self._caller().run_here(self._pull)
+            self._chunk.reverse()
+        if self._chunk:
+            return self._chunk.pop()
+        if self._error is not None:
+            raise self._error
+        raise StopAsyncIteration
+
+    def _pull(self) -> None:
+        try:
+            if self._iterator is None:
+                self._iterator = iter(self._iterable)
+            for item in islice(self._iterator, self._size):
+                self._chunk.append(item)  # what came before an error must not be lost with it
+        except Exception as error:  # noqa: BLE001
+            self._error = error
+        self._ended = len(self._chunk) < self._size
+        if self._size == 1 and not self._ended:
+            (item,) = self._chunk
+            if isinstance(item, str) or (self._last is not None and item is not self._last):
+                self._size = CHUNK
+            self._last = item
+
+
+def lent(value: Any, caller: Callable[[], Caller]) -> Any:
+    """Make an iterable readable from the event loop, by the thread that waits then; anything else stays as it is."""
+    # A collection lies in memory and can be read anywhere; anything else may run code of the caller's.
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Sequence, AbstractSet, Mapping)):
+        return LentIterator(value, caller)
+    return value
+
+
+waiting: Final[ContextVar[Caller]] = ContextVar("mailchannels_waiting_caller")
+"""Of a call on the event loop, the thread that waits for it."""
