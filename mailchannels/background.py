@@ -79,9 +79,10 @@ class Background:
         if self._finished is not None:
             return
         finished = self._finished = anyio.Event()
-        trio = sys.modules.get("trio")
-        if trio is not None and trio.lowlevel.in_trio_run():
-            trio.lowlevel.spawn_system_task(self._run, finished, context=contextvars.copy_context())
+        lowlevel = sys.modules.get("trio.lowlevel")
+        # While another thread imports it, it lacks its names.
+        if lowlevel is not None and getattr(lowlevel, "in_trio_run", bool)():
+            lowlevel.spawn_system_task(self._run, finished, context=contextvars.copy_context())
         else:
             import asyncio  # noqa: PLC0415  # whoever comes here has it; whoever does not need not wait for it
 

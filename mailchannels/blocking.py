@@ -214,17 +214,12 @@ _left_to_parent: list[_Running[Any]] = []
 
 
 def _is_event_loop_running() -> bool:
-    trio = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_run():
-        return True
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is None:
-        return False
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
+    for module, function in (("trio.lowlevel", "in_trio_run"), ("asyncio.events", "_get_running_loop")):
+        # While another thread imports a module it lacks its names; and then nothing can run on it in this one.
+        is_running: Callable[[], object] = getattr(sys.modules.get(module), function, bool)
+        if is_running():
+            return True
+    return False
 
 
 def _leave_all_to_parent() -> None:

@@ -12,12 +12,13 @@ import sys
 import threading
 from contextlib import closing
 from queue import SimpleQueue
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import anyio
 import pytest
-from conditions import blocking_client_for, loop_threads, names, tasks_of
+from conditions import PATIENCE, blocking_client_for, loop_threads, names, tasks_of
 from sockets import EMPTY_PAGE, RawServer, answer, stall, when_released
 
 from mailchannels import (
@@ -32,7 +33,7 @@ from mailchannels import (
 from mailchannels.event_loop import EventLoop
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator
+    from collections.abc import AsyncIterator, Callable, Generator
 
     from mailchannels.simulator import Simulator
 
@@ -118,6 +119,47 @@ def test_the_event_loop_is_uvloops_where_that_is_installed(
     with blocking_client_for(simulator.base_url) as client:
         assert client._loop.call(module_of_loop) == ("uvloop" if installed else "asyncio")
         assert client.domains.list().total == 0
+
+
+def test_a_call_that_the_event_loop_takes_before_the_caller_goes_on_keeps_none_after_it_waiting(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", None)  # whose loops let no test get between
+    kind = asyncio.SelectorEventLoop
+    wake = kind.call_soon_threadsafe
+
+    def wake_and_wait(loop: asyncio.SelectorEventLoop, callback: Any, *args: Any, **given: Any) -> None:
+        taken = threading.Event()
+
+        def take() -> None:
+            callback(*args)
+            taken.set()
+
+        wake(loop, take, **given)
+        assert taken.wait(PATIENCE)
+
+    monkeypatch.setattr(kind, "call_soon_threadsafe", wake_and_wait)
+    with blocking_client_for(simulator.base_url) as client:
+        assert [client.domains.list().total for _ in range(3)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.domains.list(),
+        lambda client: client.domains.bulk_provision(names(3), subscription_handle="demo"),
+    ],
+    ids=["single", "bulk"],
+)
+def test_a_call_works_while_another_thread_imports_an_event_loop(
+    call: Callable[[MailChannels], object], blocking_client: MailChannels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("trio", "trio.lowlevel"):
+        monkeypatch.setitem(sys.modules, module, ModuleType(module))  # which is what it is at first
+
+    call(blocking_client)
+
+    assert blocking_client.statistics.requests > 0
 
 
 # Inputs are read where the caller is
