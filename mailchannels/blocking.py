@@ -99,7 +99,7 @@ class EventLoopThread(Generic[ClientT_co]):
             while (step := self._call(caller, lambda: anext(steps, _END))) is not _END:
                 yield step  # type: ignore[misc]
         finally:
-            self._abandon(caller, steps)
+            self._abandon(steps)
 
     def lend(self, value: T) -> T:
         """Make an iterable readable by later calls, each in the thread that makes it; anything else stays as it is."""
@@ -148,11 +148,13 @@ class EventLoopThread(Generic[ClientT_co]):
                 del error
         return value  # type: ignore[return-value]
 
-    def _abandon(self, caller: Caller, steps: AsyncGenerator[Any, None]) -> None:
+    def _abandon(self, steps: AsyncGenerator[Any, None]) -> None:
         """Close an async generator that may have been left early, from wherever Python happens to collect it."""
         running = self._running
         if self._closed or running is None or not running.event_loop.is_started:
             return
+
+        caller = Caller()
 
         async def close() -> None:
             with suppress(Exception):  # nobody is there any more to be told
