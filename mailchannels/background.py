@@ -81,7 +81,8 @@ class Background:
         finished = self._finished = anyio.Event()
         lowlevel = sys.modules.get("trio.lowlevel")
         # While another thread imports it, it lacks its names.
-        if lowlevel is not None and getattr(lowlevel, "in_trio_run", bool)():
+        in_trio_run: Callable[[], bool] | None = getattr(lowlevel, "in_trio_run", None)
+        if lowlevel is not None and in_trio_run is not None and in_trio_run():
             lowlevel.spawn_system_task(self._run, finished, context=contextvars.copy_context())
         else:
             import asyncio  # noqa: PLC0415  # whoever comes here has it; whoever does not need not wait for it

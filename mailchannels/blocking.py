@@ -128,16 +128,18 @@ class EventLoopThread(Generic[ClientT_co]):
             except BaseException as error:  # noqa: BLE001  # raised to the caller; loose, it would end the loop
                 outcome.append((None, error))
 
-        errand: Errand | None = None
+        caller.begin()
+        errand = Errand(run, caller.finish)
         try:
-            errand = event_loop.spawn(run, caller.finish)
+            is_taken = event_loop.spawn(errand)
             caller.serve()
         except BaseException:
             # Left alone, the coroutine would go on, and a write that the user has stopped would happen after all.
-            if errand is not None:
-                event_loop.cancel(errand)
-                caller.wait()
+            event_loop.cancel(errand)
+            caller.wait()
             raise
+        if not is_taken:
+            raise ConfigurationError("this client is closed; create another one")
         if not outcome:
             raise ConfigurationError("the client was closed while this call was under way")
         value, error = outcome.pop()
@@ -160,10 +162,7 @@ class EventLoopThread(Generic[ClientT_co]):
             with suppress(Exception):  # nobody is there any more to be told
                 await steps.aclose()
 
-        try:
-            running.event_loop.spawn(close, caller.finish)
-        except ConfigurationError:  # the loop is stopping, and everything in it
-            return
+        running.event_loop.spawn(Errand(close, caller.finish))
         if threading.current_thread() is not running.event_loop.thread:
             caller.wait()
 
@@ -218,8 +217,8 @@ _left_to_parent: list[_Running[Any]] = []
 def _is_event_loop_running() -> bool:
     for module, function in (("trio.lowlevel", "in_trio_run"), ("asyncio.events", "_get_running_loop")):
         # While another thread imports a module it lacks its names; and then nothing can run on it in this one.
-        is_running: Callable[[], object] = getattr(sys.modules.get(module), function, bool)
-        if is_running():
+        is_running: Callable[[], object] | None = getattr(sys.modules.get(module), function, None)
+        if is_running is not None and is_running():
             return True
     return False
 

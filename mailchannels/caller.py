@@ -29,7 +29,13 @@ class Caller:
     """A thread that waits for a call to finish and meanwhile does what the call asks of it."""
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Prepare for another call."""
         self._inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        # Beside the inbox, because Ctrl-C may strike as the last of it has just been taken.
+        self._has_ended = False
 
     def lending(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Callable[[], T]:
         """Put a call off whose iterables are read in this thread."""
@@ -57,7 +63,8 @@ class Caller:
         return outcome[0]
 
     def finish(self) -> None:
-        """From the event loop: let the waiting thread go."""
+        """Let the waiting thread go."""
+        self._has_ended = True
         self._inbox.put(None)
 
     def serve(self) -> None:
@@ -67,8 +74,8 @@ class Caller:
 
     def wait(self) -> None:
         """Wait until the call has finished, and do nothing else any more."""
-        while self._next() is not None:
-            pass
+        while not self._has_ended:
+            self._next()
 
     def _next(self) -> Callable[[], None] | None:
         while True:

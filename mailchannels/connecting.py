@@ -6,6 +6,7 @@ short is closed by nobody else. Nothing here knows of answers.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
@@ -29,19 +30,19 @@ class Connecting:
 
     async def observe(self, event: str, info: dict[str, Any]) -> None:
         """Take note of an event, as httpcore's extension `trace` tells it."""
-        if event == "connection.connect_tcp.started":
+        if event.endswith("connect_tcp.started"):
             self._request.sent = False
         elif event.endswith("connect_tcp.complete"):
             self._unfinished = info["return_value"]
         elif event.endswith("start_tls.complete"):
             self._unfinished = None
-        elif event.endswith("send_request_headers.started"):
+        # A proxy is first asked for a tunnel, and the server hears nothing of that.
+        elif event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
             self._unfinished = None
-            # A proxy is first asked for a tunnel, and the server hears nothing of that.
-            self._request.sent = info["request"].method != b"CONNECT"
+            self._request.sent = True
 
     async def close_unfinished(self) -> None:
         """Close the socket that a cancelled handshake has left to Python's collector."""
         if self._unfinished is not None:
-            with anyio.CancelScope(shield=True):
+            with anyio.CancelScope(shield=True), suppress(Exception):  # the error of the call is what matters
                 await self._unfinished.aclose()

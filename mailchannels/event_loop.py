@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 
 @define(eq=False)
 class Errand:
-    """A coroutine function that one thread hands to another, with the context variables of the first."""
+    """A coroutine function that one thread hands to another, with the context variables of the first.
+
+    Attributes:
+        main: The function; it must catch its own errors.
+        finished: Called when it has ended, in whatever way, or is not taken; perhaps more than once.
+    """
 
     main: Callable[[], Coroutine[Any, Any, None]]
     finished: Callable[[], None]
@@ -46,13 +51,15 @@ class EventLoop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._is_stopping = False
-        self._tasks: set[asyncio.Task[None]] = set()  # asyncio itself keeps tasks by weak references only
-        # To wake the thread is dear: whoever comes while a wake is under way goes with it. A receipt is announced when
-        # its wake was sent, and by the count from before, so that no other thread and no Ctrl-C can make that untrue.
+        # Of what is in these, asyncio itself keeps weak references only.
+        self._under_way: set[Errand] = set()
+        self._farewell: asyncio.Task[None] | None = None
+        # To wake the thread is dear: whoever comes while a wake is under way goes with it. As long as more receipts are
+        # announced than there were, a wake is sent whose `_receive` has not begun. The announcement follows the wake,
+        # and counts from what was read before it, so that no other thread and no Ctrl-C in between makes it untrue.
         self._arrivals: deque[Errand] = deque()
         self._receipts = 0
         self._announced = 0
-        self._ended: list[Errand] = []
 
     @property
     def is_started(self) -> bool:
@@ -77,37 +84,32 @@ class EventLoop:
             started.set_result(None)
             await self._stopping.wait()
 
-        self.thread = threading.Thread(target=_run, args=(serve, started), name="mailchannels", daemon=True)
+        self.thread = threading.Thread(target=self._live, args=(serve, started), name="mailchannels", daemon=True)
         try:
             self.thread.start()
             started.result()
         except (OSError, RuntimeError) as error:
             raise ConfigurationError(f"no event loop can be started: {error}") from None
 
-    def spawn(self, main: Callable[[], Coroutine[Any, Any, None]], finished: Callable[[], None]) -> Errand:
-        """Run a coroutine function from another thread.
-
-        Args:
-            main: The function; it must catch its own errors.
-            finished: Called on the event loop when it has ended, also where it was cancelled.
-
-        Returns:
-            What `cancel` takes.
-
-        Raises:
-            ConfigurationError: The event loop is stopping.
-        """
-        errand = Errand(main, finished)
-        try:
-            self._hand_over(errand)
-        except BaseException:  # such as Ctrl-C: nobody will wait for it
-            self.cancel(errand)
-            raise
-        return errand
+    def spawn(self, errand: Errand) -> bool:
+        """Run an errand of another thread's; say whether it is taken, which it is not where the event loop stops."""
+        with self._lock:  # for no longer: while a wake is sent, other threads run, which would have to wait for it
+            is_taken = not self._is_stopping
+            if is_taken:
+                self._arrivals.append(errand)
+        if not is_taken:
+            errand.finished()
+            return False
+        receipts = self._receipts
+        if self._announced <= receipts:
+            self._wake(self._receive)
+            self._announced = receipts + 1
+        return True
 
     def cancel(self, errand: Errand) -> None:
-        """Cancel what `spawn` runs, from any thread."""
-        self._wake(partial(self._cancel, errand))
+        """Cancel an errand, from any thread, also where Ctrl-C has kept `spawn` from its end."""
+        if not self._wake(partial(self._cancel, errand)):
+            errand.finished()
 
     def stop(self, farewell: Callable[[], Coroutine[Any, Any, None]], patience: float | None = None) -> None:
         """Run a last coroutine function, cancel all others and end the thread.
@@ -130,8 +132,7 @@ class EventLoop:
 
         def create() -> None:
             self._receive()  # nobody comes after it
-            task = loop.create_task(leave())
-            self._tasks.add(task)
+            self._farewell = loop.create_task(leave())
 
         with self._lock:
             is_first, self._is_stopping = not self._is_stopping, True
@@ -140,27 +141,28 @@ class EventLoop:
         if threading.current_thread() is not self.thread:
             self.thread.join(patience)
 
+    def _live(self, serve: Callable[[], Coroutine[Any, Any, None]], started: Future[None]) -> None:
+        """Run the event loop, and when it has ended, by whatever cause, let go whoever still waits."""
+        try:
+            _run(serve, started)
+        finally:
+            if self._loop is not None:  # otherwise it has not begun, and may be started again
+                with self._lock:
+                    self._is_stopping = True
+                    left = [*self._under_way, *self._arrivals]
+                for errand in left:
+                    errand.finished()
+
     @property
     def _started(self) -> asyncio.AbstractEventLoop:
         assert self._loop is not None  # noqa: S101  # `start` came before
         return self._loop
 
-    def _hand_over(self, errand: Errand) -> None:
-        with self._lock:  # for no longer: while a wake is sent, other threads run, which would have to wait for it
-            if self._is_stopping:
-                raise _closed()
-            self._arrivals.append(errand)
-        receipts = self._receipts
-        if self._announced <= receipts:
-            if not self._wake(self._receive) and errand in self._arrivals:
-                raise _closed()
-            self._announced = receipts + 1
-
     def _wake(self, function: Callable[[], None]) -> bool:
-        """Have a function called on the event loop, from any thread; say whether it will be."""
+        """Have a function called on the event loop, from any thread; say no where it has closed."""
         try:
             self._started.call_soon_threadsafe(function)
-        except RuntimeError:  # the loop has closed, and whatever ran there has ended
+        except RuntimeError:
             return False
         return True
 
@@ -170,40 +172,24 @@ class EventLoop:
         while self._arrivals:
             errand = self._arrivals.popleft()
             errand.task = self._started.create_task(self._run(errand), context=errand.context)
-            self._tasks.add(errand.task)
+            self._under_way.add(errand)
 
     async def _run(self, errand: Errand) -> None:
         """Do an errand, and say at its end that it has ended: its task would tell only after another round."""
         try:
             await errand.main()
         finally:
-            assert errand.task is not None  # noqa: S101
-            self._tasks.discard(errand.task)
-            if not self._tasks:
-                errand.finished()
-            else:
-                # Whoever is woken wants the interpreter, which is wanted here as long as there is other work: all
-                # whose errands end in this round are woken together, after it.
-                if not self._ended:
-                    self._started.call_soon(self._let_go)
-                self._ended.append(errand)
-
-    def _let_go(self) -> None:
-        ended, self._ended = self._ended, []
-        for errand in ended:
+            self._under_way.discard(errand)
             errand.finished()
 
     def _cancel(self, errand: Errand) -> None:
         if errand.task is not None:
             # In the next round it has begun, and only then it says that it has ended.
             self._started.call_soon(errand.task.cancel)
-        elif errand in self._arrivals:
+            return
+        with contextlib.suppress(ValueError):  # it was not yet there
             self._arrivals.remove(errand)
-            errand.finished()
-
-
-def _closed() -> ConfigurationError:
-    return ConfigurationError("this client is closed; create another one")
+        errand.finished()
 
 
 def _run(serve: Callable[[], Coroutine[Any, Any, None]], started: Future[None]) -> None:

@@ -30,7 +30,7 @@ from mailchannels import (
     NotFound,
     caller,
 )
-from mailchannels.event_loop import EventLoop
+from mailchannels.event_loop import Errand, EventLoop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator
@@ -160,6 +160,37 @@ def test_a_call_works_while_another_thread_imports_an_event_loop(
     call(blocking_client)
 
     assert blocking_client.statistics.requests > 0
+
+
+class TakenAsCtrlCStrikes(SimpleQueue[Any]):
+    """Raises once, after its item was taken, as Ctrl-C does that comes before Python goes on."""
+
+    strikes = 0
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        item = super().get(block, timeout)
+        if type(self).strikes:
+            type(self).strikes -= 1
+            raise KeyboardInterrupt
+        return item
+
+
+def test_ctrl_c_as_a_call_has_just_ended_keeps_nobody_waiting(
+    blocking_client: MailChannels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caller, "SimpleQueue", TakenAsCtrlCStrikes)
+    blocking_client.domains.bulk_provision(names(3), subscription_handle="demo")
+
+    monkeypatch.setattr(TakenAsCtrlCStrikes, "strikes", 1)
+    with pytest.raises(KeyboardInterrupt):
+        blocking_client.domains.list()
+    results = blocking_client.domains.iter_list(page_size=1)
+    next(results)
+    monkeypatch.setattr(TakenAsCtrlCStrikes, "strikes", 1)
+    with pytest.raises(KeyboardInterrupt):
+        next(results)
+
+    assert blocking_client.domains.list().total == 3
 
 
 # Inputs are read where the caller is
@@ -369,21 +400,29 @@ def test_what_comes_after_the_end_of_the_program_is_refused_or_does_nothing(simu
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the thread's own end
-def test_an_event_loop_that_something_ends_ends_its_thread_takes_nothing_more_and_can_be_stopped() -> None:
-    async def leave() -> None:
-        raise SystemExit
+def test_an_event_loop_that_something_ends_ends_its_thread_keeps_nobody_waiting_and_takes_nothing_more() -> None:
+    async def end() -> None:
+        begun.set()
+        assert go_on.wait(PATIENCE)
+        asyncio.get_running_loop().stop()
+
+    async def wait() -> None:
+        await anyio.sleep_forever()
 
     async def farewell() -> None:
         raise AssertionError("there is nobody left to say it to")
 
-    event_loop, ended = EventLoop(), threading.Event()
+    event_loop, begun, go_on = EventLoop(), threading.Event(), threading.Event()
+    ended = [threading.Event() for _ in range(3)]
     event_loop.start()
-    event_loop.spawn(leave, ended.set)
+    event_loop.spawn(Errand(end, ended[0].set))
+    assert begun.wait(PATIENCE)
+    event_loop.spawn(Errand(wait, ended[1].set))  # which it will not come to any more
+    go_on.set()
     assert event_loop.thread is not None
-    event_loop.thread.join(30)
-    with pytest.raises(ConfigurationError, match="this client is closed"):
-        event_loop.spawn(leave, ended.set)
+    event_loop.thread.join(PATIENCE)
+    assert not event_loop.spawn(Errand(wait, ended[2].set))
     event_loop.stop(farewell)
 
-    assert ended.is_set()
+    assert [each.is_set() for each in ended] == [True, True, True]
     assert loop_threads() == []

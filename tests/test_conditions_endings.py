@@ -19,6 +19,7 @@ from mailchannels import (
     ConfigurationError,
     MailChannels,
 )
+from mailchannels.event_loop import Errand
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,7 +121,7 @@ def test_a_client_that_is_dropped_in_its_own_thread_ends_it(simulator: Simulator
         gc.collect()
 
     event_loop = clients[0]._loop._started()
-    event_loop.spawn(drop, dropped.set)
+    event_loop.spawn(Errand(drop, dropped.set))
     assert dropped.wait(PATIENCE)
     del event_loop
     thread.join(PATIENCE)

@@ -53,6 +53,7 @@ from mailchannels import (
 from mailchannels.pacing import RetryBudget, back_off
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
     from pathlib import Path
 
@@ -617,6 +618,26 @@ async def test_a_timeout_before_anything_was_sent_says_so(monkeypatch: pytest.Mo
             await client.domains.list()
 
     assert caught.value.maybe_applied is False
+
+
+def test_a_handshake_in_a_tunnel_of_a_given_transport_that_is_cut_short_leaves_no_socket_open(backend: str) -> None:
+    def tunnel(_: RawServer, connection: socket.socket) -> bool:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while connection.recv(65_536):  # the greeting of TLS, which it never answers
+            pass
+        return False
+
+    async def main(server: RawServer) -> None:
+        transport = httpx.AsyncHTTPTransport(proxy=server.url)
+        async with client_for("https://api.invalid", transport=transport, timeout=1.0, max_retries=0) as client:
+            with pytest.raises(RequestTimeout):
+                await client.domains.list()
+            await anyio.to_thread.run_sync(server.wait_until_all_are_closed)
+
+    with RawServer(tunnel) as server:
+        anyio.run(main, server, backend=backend)
+
+    assert server.lines == ["CONNECT api.invalid:443 HTTP/1.1"]
 
 
 @pytest.mark.asyncio
