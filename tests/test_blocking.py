@@ -413,7 +413,7 @@ def test_an_event_loop_that_something_ends_ends_its_thread_keeps_nobody_waiting_
         raise AssertionError("there is nobody left to say it to")
 
     event_loop, begun, go_on = EventLoop(), threading.Event(), threading.Event()
-    ended = [threading.Event() for _ in range(3)]
+    ended = [threading.Event() for _ in range(4)]
     event_loop.start()
     event_loop.spawn(Errand(end, ended[0].set))
     assert begun.wait(PATIENCE)
@@ -422,7 +422,8 @@ def test_an_event_loop_that_something_ends_ends_its_thread_keeps_nobody_waiting_
     assert event_loop.thread is not None
     event_loop.thread.join(PATIENCE)
     assert not event_loop.spawn(Errand(wait, ended[2].set))
+    event_loop.cancel(Errand(wait, ended[3].set))
     event_loop.stop(farewell)
 
-    assert [each.is_set() for each in ended] == [True, True, True]
+    assert [each.is_set() for each in ended] == [True, True, True, True]
     assert loop_threads() == []
