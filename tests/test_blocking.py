@@ -399,6 +399,30 @@ def test_what_comes_after_the_end_of_the_program_is_refused_or_does_nothing(simu
         client.domains.list()
 
 
+def test_what_is_cancelled_before_it_has_begun_has_ended_all_the_same() -> None:
+    async def hold() -> None:
+        begun.set()
+        assert go_on.wait(PATIENCE)
+
+    async def wait() -> None:
+        await anyio.sleep_forever()
+
+    async def farewell() -> None:
+        pass
+
+    event_loop, begun, go_on, ended = EventLoop(), threading.Event(), threading.Event(), threading.Event()
+    event_loop.start()
+    event_loop.spawn(Errand(hold, threading.Event().set))
+    assert begun.wait(PATIENCE)
+    late = Errand(wait, ended.set)
+    event_loop.spawn(late)
+    event_loop.cancel(late)  # which it hears of together
+    go_on.set()
+
+    assert ended.wait(PATIENCE)
+    event_loop.stop(farewell)
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the thread's own end
 def test_an_event_loop_that_something_ends_ends_its_thread_keeps_nobody_waiting_and_takes_nothing_more() -> None:
     async def end() -> None:

@@ -43,6 +43,20 @@ class Contender:
     uvloop: bool = False
 
 
+def _blocking(name: str, *, threads: int, uvloop: bool = False) -> Contender:
+    what = f"blocking, {threads} thread{'s' * (threads > 1)}{', on uvloop' * uvloop}"
+    return Contender(
+        name,
+        f"mailchannels, {what}",
+        f"mailchannels, {what}",
+        "ours_blocking",
+        needs=("uvloop",) * uvloop,
+        concurrencies=(threads,),
+        blocking=True,
+        uvloop=uvloop,
+    )
+
+
 CONTENDERS: Final = {
     contender.name: contender
     for contender in (
@@ -56,42 +70,10 @@ CONTENDERS: Final = {
             concurrencies=None,
             uvloop=True,
         ),
-        Contender(
-            "sync-1",
-            "mailchannels, blocking, 1 thread",
-            "mailchannels, blocking",
-            "ours_blocking",
-            concurrencies=(1,),
-            blocking=True,
-        ),
-        Contender(
-            "sync-8",
-            "mailchannels, blocking, 8 threads",
-            "mailchannels, 8 threads",
-            "ours_blocking",
-            concurrencies=(8,),
-            blocking=True,
-        ),
-        Contender(
-            "sync-1-uvloop",
-            "mailchannels, blocking, 1 thread, on uvloop",
-            "mailchannels, blocking, uvloop",
-            "ours_blocking",
-            needs=("uvloop",),
-            concurrencies=(1,),
-            blocking=True,
-            uvloop=True,
-        ),
-        Contender(
-            "sync-8-uvloop",
-            "mailchannels, blocking, 8 threads, on uvloop",
-            "mailchannels, 8 threads, uvloop",
-            "ours_blocking",
-            needs=("uvloop",),
-            concurrencies=(8,),
-            blocking=True,
-            uvloop=True,
-        ),
+        _blocking("sync-1", threads=1),
+        _blocking("sync-8", threads=8),
+        _blocking("sync-1-uvloop", threads=1, uvloop=True),
+        _blocking("sync-8-uvloop", threads=8, uvloop=True),
         Contender("httpx", "httpx", "httpx", "stock_httpx"),
         Contender("httpx-free-list", "httpx on our connections", "httpx on our connections", "our_connections"),
         Contender("aiohttp", "aiohttp", "aiohttp", "raw_aiohttp", needs=("aiohttp",)),
