@@ -29,12 +29,13 @@ class Caller:
     """A thread that waits for a call to finish and meanwhile does what the call asks of it."""
 
     def __init__(self) -> None:
-        self.begin()
+        # One for all steps of an iterator: between two of them, what reads ahead may ask for more.
+        self._inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        # Beside the inbox, because Ctrl-C may strike as the last of it has just been taken.
+        self._has_ended = False
 
     def begin(self) -> None:
         """Prepare for another call."""
-        self._inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        # Beside the inbox, because Ctrl-C may strike as the last of it has just been taken.
         self._has_ended = False
 
     def lending(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Callable[[], T]:

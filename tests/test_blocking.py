@@ -256,6 +256,17 @@ def test_an_input_may_call_the_same_client(blocking_client: MailChannels) -> Non
     assert [item.domain.domain for item in result.successes] == ["again-d0.example"]
 
 
+def test_a_caller_may_take_its_time_between_two_results_of_a_generator(blocking_client: MailChannels) -> None:
+    """What reads ahead asks for more meanwhile, and nobody waits who could give it."""
+    inputs = (name for name in names(6_500))
+    seen = []
+    for result in blocking_client.domains.iter_bulk_provision(inputs, subscription_handle="demo", concurrency=1):
+        blocking_client.domains.list(limit=1)  # long enough, as it goes by the same event loop
+        seen.append(result)
+
+    assert indices(*seen) == [*range(6_500)]
+
+
 def test_an_error_of_the_input_comes_after_the_results(blocking_client: MailChannels, simulator: Simulator) -> None:
     def inputs() -> Generator[str, None, None]:
         yield from names(2_500)
