@@ -20,7 +20,7 @@ from attrs import define, field
 
 from .caller import Caller, lent, waiting
 from .errors import ConfigurationError
-from .event_loop import Errand, EventLoop
+from .event_loop import Errand, EventLoop, is_of_an_event_loop
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -93,13 +93,19 @@ class EventLoopThread(Generic[ClientT_co]):
     ) -> Generator[T, None, None]:
         """Go through an async generator, one step of it for each step of the caller's."""
         self._warn_inside_an_event_loop(stacklevel=3)
+        running = self._of_this_process()
         caller = Caller()
         steps = caller.lending(function, *args, **kwargs)()
         try:
             while (step := self._call(caller, lambda: anext(steps, _END))) is not _END:
                 yield step  # type: ignore[misc]
+                if self._running is not running:
+                    raise ConfigurationError(
+                        "this iterator belongs to the process that this one was forked from; begin another one here"
+                    )
         finally:
-            self._abandon(steps)
+            caller.leave()
+            self._abandon(steps, running)
 
     def lend(self, value: T) -> T:
         """Make an iterable readable by later calls, each in the thread that makes it; anything else stays as it is."""
@@ -136,6 +142,7 @@ class EventLoopThread(Generic[ClientT_co]):
         except BaseException:
             # Left alone, the coroutine would go on, and a write that the user has stopped would happen after all.
             event_loop.cancel(errand)
+            caller.leave()
             caller.wait()
             raise
         if not is_taken:
@@ -150,10 +157,12 @@ class EventLoopThread(Generic[ClientT_co]):
                 del error
         return value  # type: ignore[return-value]
 
-    def _abandon(self, steps: AsyncGenerator[Any, None]) -> None:
+    def _abandon(self, steps: AsyncGenerator[Any, None], running: _Running[ClientT_co]) -> None:
         """Close an async generator that may have been left early, from wherever Python happens to collect it."""
-        running = self._running
-        if self._closed or running is None or not running.event_loop.is_started:
+        if self._running is not running:
+            _left_to_parent.append(steps)  # what it would wait for goes on there, and not here
+            return
+        if self._closed or not running.event_loop.is_started:
             return
 
         caller = Caller()
@@ -163,7 +172,7 @@ class EventLoopThread(Generic[ClientT_co]):
                 await steps.aclose()
 
         running.event_loop.spawn(Errand(close, caller.finish))
-        if threading.current_thread() is not running.event_loop.thread:
+        if not is_of_an_event_loop():  # two of them, each collecting what is the other's, would wait for each other
             caller.wait()
 
     def _started(self) -> EventLoop:
@@ -211,7 +220,7 @@ class EventLoopThread(Generic[ClientT_co]):
 
 _END: Final = object()
 _threads: weakref.WeakSet[EventLoopThread[Any]] = weakref.WeakSet()
-_left_to_parent: list[_Running[Any]] = []
+_left_to_parent: list[object] = []
 
 
 def _is_event_loop_running() -> bool:

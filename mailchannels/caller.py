@@ -7,13 +7,18 @@ client again; so it is read in the thread that waits. Nothing here knows of clie
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from contextvars import ContextVar
 from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Any, Final, ParamSpec, TypeVar
+
+import anyio
+import anyio.lowlevel
+
+from .inputs import ReadAhead
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,6 +38,9 @@ class Caller:
         self._inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         # Beside the inbox, because Ctrl-C may strike as the last of it has just been taken.
         self._has_ended = False
+        # Beside the inbox too, and for the same reason.
+        self._askers: set[Callable[[], None]] = set()
+        self._has_left = False
 
     def begin(self) -> None:
         """Prepare for another call."""
@@ -48,19 +56,33 @@ class Caller:
         return self
 
     async def run_here(self, function: Callable[[], T]) -> T:
-        """From the event loop: run a function in the waiting thread."""
+        """From the event loop: run a function in the waiting thread.
+
+        Raises:
+            asyncio.CancelledError: The thread has left.
+        """
         import asyncio  # noqa: PLC0415  # it runs already
 
         event_loop, done = asyncio.get_running_loop(), asyncio.Event()
         outcome: list[T] = []
 
-        def job() -> None:
-            outcome.append(function())
+        def release() -> None:
             with suppress(RuntimeError):  # the client was closed meanwhile, and its loop with it
                 event_loop.call_soon_threadsafe(done.set)
 
-        self._inbox.put(job)
-        await done.wait()
+        def job() -> None:
+            outcome.append(function())
+            release()
+
+        self._askers.add(release)  # before the look at `_has_left`: whoever leaves does these in the other order
+        try:
+            if not self._has_left:
+                self._inbox.put(job)
+                await done.wait()
+        finally:
+            self._askers.discard(release)
+        if not outcome:
+            raise asyncio.CancelledError("whoever waited for this call has left")
         return outcome[0]
 
     def finish(self) -> None:
@@ -73,8 +95,14 @@ class Caller:
         while (job := self._next()) is not None:
             job()
 
+    def leave(self) -> None:
+        """Do nothing any more, and keep nobody waiting who has asked for it."""
+        self._has_left = True
+        for release in [*self._askers]:
+            release()
+
     def wait(self) -> None:
-        """Wait until the call has finished, and do nothing else any more."""
+        """Wait until the call has finished, and do nothing else meanwhile."""
         while not self._has_ended:
             self._next()
 
@@ -86,7 +114,7 @@ class Caller:
                 continue
 
 
-class LentIterator(AsyncIterator[Any]):
+class LentIterator(ReadAhead[Any]):
     """A caller's iterable, read in the caller's thread; an error of its own comes after all that it gave before.
 
     Many inputs are passed on together, unless it is one object that is filled again and again.
@@ -104,13 +132,21 @@ class LentIterator(AsyncIterator[Any]):
 
     async def __anext__(self) -> Any:
         if not self._chunk and not self._ended:
-            await self._caller().run_here(self._pull)
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            # Whoever is cancelled meanwhile gets all the same what is being read: it would be lost.
+            with anyio.CancelScope(shield=True):
+                await self._caller().run_here(self._pull)
             self._chunk.reverse()
         if self._chunk:
             return self._chunk.pop()
         if self._error is not None:
             raise self._error
         raise StopAsyncIteration
+
+    def ahead(self) -> list[Any]:
+        """Give what has been read and not been given yet, and do not give it again."""
+        ahead, self._chunk = self._chunk[::-1], []
+        return ahead
 
     def _pull(self) -> None:
         try:

@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 from attrs import define, field
@@ -48,6 +48,7 @@ class EventLoop:
     def __init__(self) -> None:
         self.thread: threading.Thread | None = None
         self._lock = threading.RLock()  # Python may collect a generator in here, which is closed by way of `spawn`
+        self._coming: Future[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._is_stopping = False
@@ -67,7 +68,7 @@ class EventLoop:
         return self._loop is not None
 
     def start(self) -> None:
-        """Start the thread, and wait until its event loop runs.
+        """Start the thread, unless Ctrl-C has kept somebody from hearing that it was, and wait for its event loop.
 
         Raises:
             ConfigurationError: It does not come to run.
@@ -84,10 +85,14 @@ class EventLoop:
             started.set_result(None)
             await self._stopping.wait()
 
-        self.thread = threading.Thread(target=self._live, args=(serve, started), name="mailchannels", daemon=True)
         try:
-            self.thread.start()
-            started.result()
+            if self._coming is None or not self._is_alive:
+                self._coming = started
+                self.thread = threading.Thread(
+                    target=self._live, args=(serve, started), name="mailchannels", daemon=True
+                )
+                self.thread.start()
+            self._coming.result()
         except (OSError, RuntimeError) as error:
             raise ConfigurationError(f"no event loop can be started: {error}") from None
 
@@ -119,8 +124,12 @@ class EventLoop:
             patience: Seconds to wait for the end at most; None waits as long as it takes. Nobody waits where it is the
                 thread itself that asks, as when Python collects a client there.
         """
+        is_somebody_elses = threading.current_thread() is not self.thread
+        if self._coming is not None and self._is_alive and is_somebody_elses:
+            with contextlib.suppress(Exception):  # then there is nothing to stop
+                self._coming.result(patience)
         loop, stopping = self._loop, self._stopping
-        if loop is None or stopping is None or self.thread is None or not self.thread.is_alive():
+        if loop is None or stopping is None or not self._is_alive:
             return
 
         async def leave() -> None:
@@ -135,14 +144,17 @@ class EventLoop:
             self._farewell = loop.create_task(leave())
 
         with self._lock:
-            is_first, self._is_stopping = not self._is_stopping, True
-            if is_first:
-                loop.call_soon_threadsafe(create)
-        if threading.current_thread() is not self.thread:
+            if not self._is_stopping:
+                self._wake(create)  # first: after Ctrl-C in between somebody else must do it again
+            self._is_stopping = True
+        if self.thread is not None and is_somebody_elses:
             self.thread.join(patience)
 
     def _live(self, serve: Callable[[], Coroutine[Any, Any, None]], started: Future[None]) -> None:
         """Run the event loop, and when it has ended, by whatever cause, let go whoever still waits."""
+        if started is not self._coming:
+            return  # Ctrl-C struck as this thread began, and another has begun in its place
+        _here.is_of_an_event_loop = True
         try:
             _run(serve, started)
         finally:
@@ -152,6 +164,10 @@ class EventLoop:
                     left = [*self._under_way, *self._arrivals]
                 for errand in left:
                     errand.finished()
+
+    @property
+    def _is_alive(self) -> bool:
+        return self.thread is not None and self.thread.is_alive()
 
     @property
     def _started(self) -> asyncio.AbstractEventLoop:
@@ -190,6 +206,14 @@ class EventLoop:
         with contextlib.suppress(ValueError):  # it was not yet there
             self._arrivals.remove(errand)
         errand.finished()
+
+
+_here: Final = threading.local()
+
+
+def is_of_an_event_loop() -> bool:
+    """Whether the calling thread is one of those here, which must not wait for another of them."""
+    return getattr(_here, "is_of_an_event_loop", False)
 
 
 def _run(serve: Callable[[], Coroutine[Any, Any, None]], started: Future[None]) -> None:

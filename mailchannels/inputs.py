@@ -6,7 +6,7 @@ It knows nothing of what is read.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from contextlib import aclosing
 from typing import TypeAlias, TypeVar
 
@@ -31,6 +31,14 @@ class InPieces(ABC, AsyncIterable[T]):
             async for piece in pieces:
                 for given in piece:
                     yield given
+
+
+class ReadAhead(ABC, AsyncIterator[T]):
+    """An input of which more may have been read than was asked for."""
+
+    @abstractmethod
+    def ahead(self) -> list[T]:
+        """Give what has been read and not been given yet, and do not give it again."""
 
 
 def is_lasting(inputs: AnyIterable[T]) -> bool:

@@ -193,6 +193,83 @@ def test_ctrl_c_as_a_call_has_just_ended_keeps_nobody_waiting(
     assert blocking_client.domains.list().total == 3
 
 
+class StruckAsItStarts(threading.Thread):
+    """Its `start` is interrupted by Ctrl-C once: as soon as the thread is there, or before it is launched."""
+
+    before_it_is_launched = False
+    struck: list[StruckAsItStarts]
+
+    def start(self) -> None:
+        if self.struck:
+            super().start()
+            return
+        self.struck.append(self)
+        if not self.before_it_is_launched:
+            super().start()
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("before_it_is_launched", [False, True])
+def test_ctrl_c_as_the_event_loop_starts_leaves_one_for_the_next_call(
+    before_it_is_launched: bool, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StruckAsItStarts, "struck", [], raising=False)
+    monkeypatch.setattr(StruckAsItStarts, "before_it_is_launched", before_it_is_launched)
+    with blocking_client_for(simulator.base_url) as client:
+        monkeypatch.setattr(threading, "Thread", StruckAsItStarts)
+        with pytest.raises(KeyboardInterrupt):
+            client.domains.list()
+        for _ in range(3):
+            assert client.domains.list().total == 0
+        if before_it_is_launched:  # Python may come to it as late as this
+            threading.Thread.start(StruckAsItStarts.struck[0])
+            StruckAsItStarts.struck[0].join(PATIENCE)
+
+        assert client.domains.list().total == 0
+        assert len(loop_threads()) == 1
+
+    assert loop_threads() == []
+
+
+def test_ctrl_c_as_the_event_loop_starts_leaves_none_after_the_client(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StruckAsItStarts, "struck", [], raising=False)
+    monkeypatch.setattr(threading, "Thread", StruckAsItStarts)
+
+    with pytest.raises(KeyboardInterrupt), blocking_client_for(simulator.base_url) as client:
+        client.domains.list()
+
+    assert loop_threads() == []
+
+
+def test_ctrl_c_as_a_client_is_closed_leaves_it_to_be_closed_again(
+    blocking_client: MailChannels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", None)  # whose loops take no other methods
+    blocking_client.domains.list()
+    with monkeypatch.context() as struck:
+        struck.setattr(asyncio.BaseEventLoop, "call_soon_threadsafe", mock.Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            blocking_client.close()
+
+    blocking_client.close()
+
+    assert loop_threads() == []
+
+
+def test_ctrl_c_in_an_input_keeps_nobody_waiting_who_has_asked_for_more(blocking_client: MailChannels) -> None:
+    def inputs() -> Generator[str, None, None]:
+        yield from names(3_000)
+        raise KeyboardInterrupt
+
+    results = blocking_client.domains.iter_bulk_provision(inputs(), subscription_handle="demo", concurrency=1)
+    with pytest.raises(KeyboardInterrupt):
+        list(results)
+
+    assert blocking_client.domains.list().total < 3_000
+
+
 # Inputs are read where the caller is
 
 
@@ -396,6 +473,45 @@ def test_an_iterator_dropped_in_the_event_loops_thread_is_no_trouble(blocking_cl
     blocking_client._loop.call(drop)
 
     assert blocking_client.domains.list().total == 3
+
+
+def test_an_iterator_dropped_in_the_event_loops_thread_of_another_client_waits_for_nobody(
+    blocking_client: MailChannels, simulator: Simulator
+) -> None:
+    """They could wait for each other."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    async def hold() -> None:
+        begun.set()
+        assert go_on.wait(PATIENCE)
+
+    async def drop() -> None:
+        left.clear()
+
+    with blocking_client_for(simulator.base_url) as other:
+        other.domains.bulk_provision(names(3), subscription_handle="demo")
+        left = [other.domains.iter_list(page_size=1)]
+        next(left[0])
+        holding = threading.Thread(target=other._loop.call, args=(hold,))
+        holding.start()
+        assert begun.wait(PATIENCE)
+
+        blocking_client._loop.call(drop)
+
+        assert not go_on.is_set()
+        go_on.set()
+        holding.join(PATIENCE)
+
+
+def test_an_iterator_whose_input_has_been_asked_for_may_be_dropped(blocking_client: MailChannels) -> None:
+    inputs = (name for name in names(9_000))
+    results = blocking_client.domains.iter_bulk_provision(inputs, subscription_handle="demo", concurrency=1)
+    next(results)
+    blocking_client.domains.list(limit=1)  # long enough, as it goes by the same event loop
+
+    results.close()
+
+    assert blocking_client.domains.list(limit=1).total < 9_000
 
 
 def test_what_comes_after_the_end_of_the_program_is_refused_or_does_nothing(simulator: Simulator) -> None:

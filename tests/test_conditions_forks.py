@@ -153,6 +153,40 @@ def test_an_iterator_from_before_the_fork_may_be_dropped_in_the_child(simulator:
     assert outcome_of(program) == (0, "True\n", "")
 
 
+@pytest.mark.parametrize(
+    "results",
+    [
+        'client.domains.iter_bulk_provision((name for name in names), subscription_handle="demo", concurrency=1)',
+        "client.domains.iter_list(page_size=2)",
+    ],
+)
+def test_an_iterator_from_before_the_fork_belongs_to_the_parent(results: str, simulator: Simulator) -> None:
+    """The child has none of the tasks that it waits for."""
+    script = f"""
+        names = [f"d{{number}}.example" for number in range(9_000)]
+        client.domains.bulk_provision(names[:9], subscription_handle="demo")
+        results = {results}
+        dropped = {results}
+        next(results), next(dropped)
+        child = os.fork()
+        if child == 0:
+            client.domains.list()
+            dropped.close()
+            try:
+                next(results)
+            except Exception as error:
+                print(type(error).__name__, error, flush=True)
+            client.domains.list()
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), len(list(results)) > 3)
+    """
+
+    program = run(script, simulator.base_url, "-W", "ignore::DeprecationWarning")
+
+    refused = "this iterator belongs to the process that this one was forked from; begin another one here"
+    assert outcome_of(program) == (0, f"ConfigurationError {refused}\n0 True\n", "")
+
+
 def test_a_pool_of_forked_processes_may_use_the_client() -> None:
     script = """
         import multiprocessing

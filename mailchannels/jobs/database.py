@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -54,6 +55,7 @@ class Database:
         self._application = application
         self._version = version
         self._one_at_a_time = anyio.CapacityLimiter(1)
+        self._in_use = threading.Lock()
         _touch(path, is_new_allowed=is_new_allowed)
         self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
@@ -124,16 +126,23 @@ class Database:
         Raises:
             JournalError: It cannot be read or written.
         """
-        # Not abandoned where the caller is cancelled: a commit is over, or it was not begun.
+
+        def use() -> T:
+            with self._in_use:
+                return work()
+
+        # Not abandoned where a cancel scope of the caller's is cancelled: a commit is over, or it was not begun. A task
+        # that asyncio itself cancels leaves it behind nevertheless, in a thread that then has the file to itself.
         try:
-            return await anyio.to_thread.run_sync(work, limiter=self._one_at_a_time)
+            return await anyio.to_thread.run_sync(use, limiter=self._one_at_a_time)
         except sqlite3.Error as error:
             self.failure = self._failed(error)
             raise self.failure from None
 
     def close(self) -> None:
         """Let go of the file, and leave it alone on the disk where that can be written."""
-        self._connection.close()
+        with self._in_use:  # SQLite does not survive that another thread is still at it
+            self._connection.close()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

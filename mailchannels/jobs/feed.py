@@ -144,6 +144,8 @@ class Feed(InPieces[T]):
     async def unfed(self) -> AsyncIterator[Row[T]]:
         """Give the rows that were not fed; of a stream, or once it is left, only those that were read."""
         self._is_ending = True
+        if rows := self._source.left_over():
+            await self._admit(rows)
         while self._block or self._unsorted or (not self._is_stream and not self._is_left and not self.is_read):
             if not self._block and not await self._has_more():
                 continue

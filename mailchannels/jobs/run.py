@@ -104,23 +104,20 @@ class Run(Generic[T, ItemT]):
             MailChannelsError: The call was refused as a whole before anything was sent.
             BrokenPipeError: Whoever reads the links stopped reading.
         """
-        failure: Exception | None = None
-        async with anyio.create_task_group() as tasks:
-            await tasks.start(self._heed_interrupts)
-            self._ledger.recall()
-            self._show()  # from here on an interrupt is heeded
-            tasks.start_soon(self._show_now_and_then)
-            try:
+        try:
+            async with anyio.create_task_group() as tasks:
+                await tasks.start(self._heed_interrupts)
+                self._ledger.recall()
+                self._show()  # from here on an interrupt is heeded
+                tasks.start_soon(self._show_now_and_then)
                 await self._feed.recognise()
                 # The result streams are generators, whatever their type promises.
                 await self._answer(cast("AsyncGenerator[BulkResult[ItemT], None]", start(self._feed)))
                 self._is_answered = True
                 await self._account_for_the_rest()
-            except Exception as error:  # noqa: BLE001  # raised below, without the task groups around it
-                failure = _only(error)
-            tasks.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+                tasks.cancel_scope.cancel()
+        except Exception as error:  # noqa: BLE001  # raised without the task groups around it
+            raise _only(error) from None
         self._summary.finish()
         self._show()
         return self._summary

@@ -19,7 +19,7 @@ import orjson
 
 from ..errors import InvalidInput
 from ..fragments import copied
-from ..inputs import AnyIterable
+from ..inputs import AnyIterable, ReadAhead
 from ..models import Domain
 from .kinds import DOMAINS, Kind
 from .lines import BLANKS, Lines, is_one_word_a_line, lines_of, undecodable
@@ -69,6 +69,10 @@ class Source(Protocol[T]):
         """Read up to so many rows; none at the end."""
         ...
 
+    def left_over(self) -> list[Row[T]]:
+        """Give the rows that were read and not given: by a `take` that was cancelled, or ahead of all."""
+        ...
+
     def fingerprint(self) -> str | None:
         """Tell the content from any other; None where it cannot be read twice."""
         ...
@@ -95,6 +99,7 @@ class Given:
         self.total: int | None = len(given) if isinstance(given, Sized) else None
         self.is_stream: bool = isinstance(given, AsyncIterable)
         self._number = 0
+        self._read: list[Row[Domain | str]] = []
         self._failure: Exception | None = None
         self._items: AsyncIterator[Domain | str] = (
             aiter(given) if isinstance(given, AsyncIterable) else _async(iter(given))
@@ -104,18 +109,30 @@ class Given:
         """Read up to so many rows; what the iterable raises comes after the rows before it."""
         if self._failure is not None:
             raise self._failure
-        rows: list[Row[Domain | str]] = []
         try:
-            while len(rows) < count:
-                given = await anext(self._items)
-                self._number += 1
-                rows.append(_given_row(self._number, given))
+            while len(self._read) < count:
+                self._add(await anext(self._items))
         except StopAsyncIteration:
             pass
         except Exception as error:
-            if not rows:
+            if not self._read:
                 raise
             self._failure = error
+        return self._rows()
+
+    def left_over(self) -> list[Row[Domain | str]]:
+        """Give the rows that were read and not given: by a `take` that was cancelled, or ahead of all."""
+        if isinstance(self._items, ReadAhead):
+            for given in self._items.ahead():
+                self._add(given)
+        return self._rows()
+
+    def _add(self, given: Domain | str) -> None:
+        self._number += 1
+        self._read.append(_given_row(self._number, given))
+
+    def _rows(self) -> list[Row[Domain | str]]:
+        rows, self._read = self._read, []
         return rows
 
     def fingerprint(self) -> str | None:
@@ -162,6 +179,7 @@ class SourceFile(Generic[T]):
         self.total = total
         self.is_stream: bool = total is None
         self._rows: Iterator[Row[T]] | None = None
+        self._read: list[Row[T]] = []
         self._failure: OSError | None = None
         self._is_at_end = False
         self._stream = stream
@@ -188,25 +206,39 @@ class SourceFile(Generic[T]):
 
     async def take(self, count: int) -> list[Row[T]]:
         """Read up to so many rows, without keeping the event loop waiting; an error comes after the rows before it."""
-        if self.is_stream:
-            rows = self._rows = self._rows or iter(self)
-            return await in_daemon_thread(lambda: list(islice(rows, count)))
-        # Only the text comes from a thread: rows are best made where they are used, on the same core.
-        taken: list[Row[T]] = []
         try:
-            while self._failure is None and len(taken) < count:
-                if self._rows is None:
-                    if not await in_daemon_thread(self._lines.read_ahead):
-                        break
-                    self._rows = self._reader.rows()
-                taken += islice(self._rows, count - len(taken))
-                if len(taken) < count:
-                    self._rows = None
+            if self._failure is None:
+                await (self._read_stream(count) if self.is_stream else self._read_file(count))
         except OSError as error:
             self._failure = error
-        if self._failure is not None and not taken:
+        if self._failure is not None and not self._read:
             raise self._failure
-        return taken
+        return self.left_over()
+
+    def left_over(self) -> list[Row[T]]:
+        """Give the rows that were read and not given: by a `take` that was cancelled, or ahead of all."""
+        rows, self._read = self._read, []
+        return rows
+
+    async def _read_stream(self, count: int) -> None:
+        rows = self._rows = self._rows or iter(self)
+
+        def read() -> None:
+            for row in islice(rows, count):
+                self._read.append(row)  # one by one: the next may keep us waiting for ever
+
+        await in_daemon_thread(read)
+
+    async def _read_file(self, count: int) -> None:
+        # Only the text comes from a thread: rows are best made where they are used, on the same core.
+        while len(self._read) < count:
+            if self._rows is None:
+                if not await in_daemon_thread(self._lines.read_ahead):
+                    break
+                self._rows = self._reader.rows()
+            self._read += islice(self._rows, count - len(self._read))
+            if len(self._read) < count:
+                self._rows = None
 
     def fingerprint(self) -> str | None:
         """Tell the content from any other; None where it cannot be read twice."""

@@ -31,6 +31,7 @@ from mailchannels.jobs.rows import Row
 from mailchannels.jobs.run import Run
 from mailchannels.jobs.source import Given
 from mailchannels.simulator import Simulator
+from mailchannels.simulator.faults import Faults
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
@@ -174,6 +175,47 @@ def test_a_blocking_job_reads_an_iterable_in_the_thread_that_calls(
     assert threads == {threading.current_thread()}
 
 
+def test_a_blocking_job_that_stops_accounts_for_all_that_it_has_read() -> None:
+    read = 0
+
+    def given() -> Iterator[str]:
+        nonlocal read
+        for name in names(7_500):
+            read += 1
+            yield name
+
+    with (
+        Simulator(faults=Faults.parse("status=401:path=batch")) as simulator,
+        MailChannels(simulator.api_key, base_url=simulator.base_url) as client,
+        BulkJob(client, given(), subscription_handle="demo", concurrency=2) as job,
+    ):
+        summary = job.run()
+
+    assert summary.failed[401] + summary.not_sent == summary.done == read
+    assert summary.unread == (read < 7_500)
+
+
+@pytest.mark.asyncio
+async def test_a_job_over_a_stream_that_stops_accounts_for_all_that_it_has_read() -> None:
+    read = 0
+
+    async def given() -> AsyncIterator[str]:
+        nonlocal read
+        async for name in streamed(names(7_500)):
+            read += 1
+            yield name
+
+    with Simulator(faults=Faults.parse("status=401:path=batch")) as simulator:
+        async with (
+            AsyncMailChannels(simulator.api_key, base_url=simulator.base_url) as client,
+            AsyncBulkJob(client, given(), subscription_handle="demo", concurrency=2) as job,
+        ):
+            summary = await job.run()
+
+    assert summary.failed[401] + summary.not_sent == summary.done == read
+    assert summary.unread == (read < 7_500)
+
+
 def test_a_blocking_job_plans_and_names_what_it_ignores(blocking_client: MailChannels, tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("domain,note\na.example,1\n..,2\n")
 
@@ -203,6 +245,18 @@ async def test_progress_is_told_before_anything_is_sent_and_after_all_is_kept(
     assert told[0] == (0, 0)
     assert told[-1] == (3, 3_000)
     assert told == sorted(told, key=lambda pair: pair[1])
+
+
+@pytest.mark.parametrize("done", [0, 1_000])
+@pytest.mark.asyncio
+async def test_an_error_of_whoever_is_told_of_progress_is_raised_as_it_is(done: int, client: AsyncMailChannels) -> None:
+    def show(summary: Summary) -> None:
+        if summary.done >= done:
+            raise LookupError("the display is gone")
+
+    async with AsyncBulkJob(client, names(3_000), subscription_handle="demo", on_progress=show) as job:
+        with pytest.raises(LookupError, match="the display is gone"):
+            await job.run()
 
 
 @pytest.mark.asyncio

@@ -27,6 +27,9 @@ class SlowSource:
     async def take(self, count: int) -> list[Row[Domain]]:
         return await in_daemon_thread(lambda: list(islice(self.rows, count)))
 
+    def left_over(self) -> list[Row[Domain]]:
+        return []
+
     def __iter__(self) -> Iterator[Row[Domain]]:
         yield Row(1, "a.example", Domain("a.example"))
         self.waits.set()

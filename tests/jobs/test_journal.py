@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, NoReturn
 
@@ -10,6 +12,7 @@ import pytest
 
 from mailchannels import AsyncMailChannels, InvalidInput, Outcome
 from mailchannels.jobs import AsyncBulkJob, JournalError
+from mailchannels.jobs.database import Database
 from mailchannels.jobs.journal import NEW, PROBLEM, SUCCEEDED, THERE, Entry, Journal
 from mailchannels.jobs.summary import Problem
 
@@ -139,3 +142,33 @@ async def test_a_journal_that_can_no_longer_be_read_stops_the_job_before_anythin
     assert summary.exit_code() == 4
     assert "disk I/O error" in (summary.stopped or "")
     assert simulator.requests == before
+
+
+@pytest.mark.asyncio
+async def test_closing_waits_for_the_thread_that_a_cancelled_task_has_left_at_work(tmp_path: Path) -> None:
+    """SQLite takes the process with it otherwise; asyncio's own cancelling waits for no thread."""
+    database = Database(str(tmp_path / "j"), application=1, version=0, schema="", is_new_allowed=True)
+    begun, go_on, order = threading.Event(), threading.Event(), list[str]()
+
+    def work() -> None:
+        begun.set()
+        assert go_on.wait(30)
+        database.execute("PRAGMA user_version")
+        order.append("worked")
+
+    def close() -> None:
+        database.close()
+        order.append("closed")
+
+    task = asyncio.create_task(database.in_thread(work))
+    await asyncio.to_thread(begun.wait, 30)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    closing_thread = threading.Thread(target=close)
+    closing_thread.start()
+    closing_thread.join(0.05)  # where it does not wait, it has closed by now
+    go_on.set()
+    closing_thread.join(30)
+
+    assert order == ["worked", "closed"]

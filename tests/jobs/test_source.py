@@ -8,6 +8,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from unittest import mock
 
+import anyio
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -360,6 +361,27 @@ def test_a_named_pipe_is_read_once(tmp_path: Path) -> None:
 
         assert source.total is None
         assert list(reader) == []
+
+
+@pytest.mark.asyncio
+async def test_what_was_read_of_a_stream_is_left_over_where_nobody_waits_for_the_rest(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR)
+    os.write(writer, b"domain\na.example\nb.example\n")
+    left: list[str] = []
+
+    with open_source(str(pipe), DOMAINS) as source:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(source.take, 1_000)
+            with anyio.fail_after(30):
+                while len(left) < 2:
+                    await anyio.sleep(0.01)
+                    left += [row.name for row in source.left_over()]
+            tasks.cancel_scope.cancel()
+        os.close(writer)
+
+    assert left == ["a.example", "b.example"]
 
 
 def test_bytes_that_are_not_utf8_cost_a_stream_only_their_row(tmp_path: Path) -> None:
