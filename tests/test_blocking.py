@@ -30,6 +30,7 @@ from mailchannels import (
     NotFound,
     caller,
 )
+from mailchannels import event_loop as event_loop_module
 from mailchannels.event_loop import Errand, EventLoop
 
 if TYPE_CHECKING:
@@ -234,11 +235,24 @@ def test_ctrl_c_as_the_event_loop_starts_leaves_one_for_the_next_call(
 def test_ctrl_c_as_the_event_loop_starts_leaves_none_after_the_client(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(StruckAsItStarts, "struck", [], raising=False)
-    monkeypatch.setattr(threading, "Thread", StruckAsItStarts)
+    run, go_on = event_loop_module._run, threading.Event()
 
-    with pytest.raises(KeyboardInterrupt), blocking_client_for(simulator.base_url) as client:
-        client.domains.list()
+    def run_late(*args: Any) -> None:
+        assert go_on.wait(PATIENCE)
+        run(*args)
+
+    monkeypatch.setattr(event_loop_module, "_run", run_late)
+    client = blocking_client_for(simulator.base_url)
+    with monkeypatch.context() as struck:
+        struck.setattr(StruckAsItStarts, "struck", [], raising=False)
+        struck.setattr(threading, "Thread", StruckAsItStarts)
+        with pytest.raises(KeyboardInterrupt):
+            client.domains.list()
+    closing_thread = threading.Thread(target=client.close)
+    closing_thread.start()
+    closing_thread.join(0.05)  # where it does not wait, it has closed by now
+    go_on.set()
+    closing_thread.join(PATIENCE)
 
     assert loop_threads() == []
 

@@ -175,19 +175,27 @@ def test_a_blocking_job_reads_an_iterable_in_the_thread_that_calls(
     assert threads == {threading.current_thread()}
 
 
-def test_a_blocking_job_that_stops_accounts_for_all_that_it_has_read() -> None:
-    read = 0
+@pytest.mark.parametrize("stops_at", [0, 1_500], ids=["at any time", "while more is read"])
+def test_a_blocking_job_that_stops_accounts_for_all_that_it_has_read(stops_at: int) -> None:
+    read, stopped = 0, threading.Event()
 
     def given() -> Iterator[str]:
         nonlocal read
         for name in names(7_500):
             read += 1
+            if read == stops_at:
+                assert stopped.wait(30)
+                client.domains.list()  # long enough for a job that would not wait to end
             yield name
+
+    def show(summary: Summary) -> None:
+        if summary.failed:
+            stopped.set()
 
     with (
         Simulator(faults=Faults.parse("status=401:path=batch")) as simulator,
         MailChannels(simulator.api_key, base_url=simulator.base_url) as client,
-        BulkJob(client, given(), subscription_handle="demo", concurrency=2) as job,
+        BulkJob(client, given(), subscription_handle="demo", concurrency=2, on_progress=show) as job,
     ):
         summary = job.run()
 
