@@ -65,7 +65,10 @@ class ProgressDisplay:
         if summary.interrupted and not self._has_told_interrupt:
             self._has_told_interrupt = True
             if not summary.unread:
-                self._tell("interrupted: waiting up to 5 seconds for answers under way; again to stop waiting")
+                self._tell(
+                    "interrupted: waiting up to 5 seconds for answers under way, then counting what was not sent;"
+                    " again to stop waiting"
+                )
         if self._is_silent:
             return
         if self._bar is not None and self._task is not None:
