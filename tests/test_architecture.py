@@ -57,7 +57,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "speed": {"errors", "connections", "environment"},
     "pacing": {"errors"},
     "event_loop": {"errors"},
-    "caller": set(),
+    "caller": {"inputs"},
     "blocking": {"errors", "caller", "event_loop"},
     "transport": {"errors", "checks", "collector", "wire", "connections", "messages", "pacing", "refusals", "watch"},
     "configuration": {"errors", "checks", "connections", "pacing", "transport", "_version"},

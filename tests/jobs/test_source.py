@@ -380,6 +380,9 @@ async def test_what_was_read_of_a_stream_is_left_over_where_nobody_waits_for_the
                     left += [row.name for row in source.left_over()]
             tasks.cancel_scope.cancel()
         os.close(writer)
+        for thread in threading.enumerate():
+            if thread.name == "mailchannels-reader":
+                await anyio.to_thread.run_sync(thread.join, 30)
 
     assert left == ["a.example", "b.example"]
 
