@@ -94,6 +94,7 @@ class EventLoop:
                 self.thread.start()
             self._coming.result()
         except (OSError, RuntimeError) as error:
+            self._coming = None  # its thread may take a moment to be gone
             raise ConfigurationError(f"no event loop can be started: {error}") from None
 
     def spawn(self, errand: Errand) -> bool:
