@@ -214,6 +214,19 @@ class StruckAsItStarts(threading.Thread):
 def test_ctrl_c_as_the_event_loop_starts_leaves_one_for_the_next_call(
     before_it_is_launched: bool, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    run, start, go_on = event_loop_module._run, EventLoop.start, threading.Event()
+
+    def run_late(*args: Any) -> None:
+        assert go_on.wait(PATIENCE)
+        run(*args)
+
+    def start_and_go_on(self: EventLoop) -> None:
+        if StruckAsItStarts.struck:
+            go_on.set()
+        start(self)
+
+    monkeypatch.setattr(event_loop_module, "_run", run_late)
+    monkeypatch.setattr(EventLoop, "start", start_and_go_on)
     monkeypatch.setattr(StruckAsItStarts, "struck", [], raising=False)
     monkeypatch.setattr(StruckAsItStarts, "before_it_is_launched", before_it_is_launched)
     with blocking_client_for(simulator.base_url) as client:
