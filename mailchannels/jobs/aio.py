@@ -15,13 +15,14 @@ from ..aio import AsyncDomains, AsyncMailChannelsClient, AsyncService
 from ..errors import ConfigurationError, InvalidInput, MailChannelsError
 from ..inputs import AnyIterable
 from ..models import BulkLoginLinkItem, BulkLoginLinkResult, BulkProvisionItem, BulkProvisionResult, Domain
+from .given import Given
 from .journal import Journal
 from .kinds import DOMAINS
 from .lookup import applied
 from .plan import PER_REQUEST, Plan, ask_quota, checked_domain, plan
 from .report import ErrorFile, LinkFile, is_same_file
 from .run import Run
-from .source import Given, Source, open_source
+from .source import Source, open_source
 from .summary import Summary
 from .threads import in_daemon_thread
 

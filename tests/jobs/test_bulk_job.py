@@ -26,10 +26,10 @@ from mailchannels import (
 )
 from mailchannels.errors import ConfigurationError
 from mailchannels.jobs import AsyncBulkJob, BulkJob, JournalError, Summary
+from mailchannels.jobs.given import Given
 from mailchannels.jobs.lookup import applied
 from mailchannels.jobs.rows import Row
 from mailchannels.jobs.run import Run
-from mailchannels.jobs.source import Given
 from mailchannels.simulator import Simulator
 from mailchannels.simulator.faults import Faults
 

@@ -10,8 +10,9 @@ import pytest
 
 from mailchannels import Domain
 from mailchannels.jobs.feed import Feed
+from mailchannels.jobs.given import Given
 from mailchannels.jobs.rows import Row
-from mailchannels.jobs.source import Given, Source
+from mailchannels.jobs.source import Source
 from mailchannels.jobs.threads import in_daemon_thread
 
 
