@@ -188,7 +188,12 @@ class Run(Generic[T, ItemT]):
             summary.slowed_to = rate if rate < self._full_rate else None
             if summary.slowed_to is not None:
                 summary.slowest = min(summary.slowest or rate, rate)
-        self._on_progress(summary)
+        try:
+            self._on_progress(summary)
+        except BaseException:
+            # It ends the run, and is raised as it is, which it could not be beside another of its kind.
+            self._on_progress = _ignore
+            raise
 
     async def _show_now_and_then(self) -> None:
         while True:
@@ -290,6 +295,10 @@ class Run(Generic[T, ItemT]):
 
 _TOGETHER: Final = 1_000
 _SENT_BEFORE: Final = "an earlier run may have sent it; in this one "
+
+
+def _ignore(_: Summary) -> None:
+    """Nobody is told any more."""
 
 
 def _state(row: Row[Any], item: BulkProvisionItem) -> int:

@@ -6,6 +6,7 @@ import csv
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -265,6 +266,26 @@ async def test_an_error_of_whoever_is_told_of_progress_is_raised_as_it_is(done: 
     async with AsyncBulkJob(client, names(3_000), subscription_handle="demo", on_progress=show) as job:
         with pytest.raises(LookupError, match="the display is gone"):
             await job.run()
+
+
+@pytest.mark.asyncio
+async def test_whoever_failed_at_being_told_of_progress_is_not_told_again(client: AsyncMailChannels) -> None:
+    tick = 0.05
+    failed = 0
+
+    def show(summary: Summary) -> None:
+        nonlocal failed
+        if summary.done:
+            time.sleep(2 * tick)  # until another look at the job is due
+            failed += 1
+            raise LookupError("the display is gone")
+
+    with mock.patch("mailchannels.jobs.run._TICK", tick):
+        async with AsyncBulkJob(client, names(3_000), subscription_handle="demo", on_progress=show) as job:
+            with pytest.raises(LookupError, match="the display is gone"):
+                await job.run()
+
+    assert failed == 1
 
 
 @pytest.mark.asyncio
