@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+FIRST_OF_MANY: Final = 2**16
+"""Bytes of an answer from which on it has so many objects in it that the garbage collector is held back meanwhile."""
 REPEATED_STATUSES: Final = frozenset({429, 500, 502, 503, 504})
 REFUSED_UNREAD: Final = frozenset({429, 503})
 """Statuses that say the request was turned away: not even a call that must not be repeated has taken effect."""
@@ -68,6 +70,8 @@ class Answer:
             UnexpectedResponse: It does not fit; the message says where.
         """
         try:
+            if len(self.reply.body) < FIRST_OF_MANY:
+                return wire.load(self.reply.body, kind)
             with collector.held_back():
                 return wire.load(self.reply.body, kind)
         except wire.Misfit as misfit:
@@ -323,9 +327,9 @@ class Transport:
 
 
 def _query_string(query: Mapping[str, Query] | None) -> str:
-    pairs = [
-        f"{quote(name, safe='')}={_query_value(value)}" for name, value in (query or {}).items() if value is not None
-    ]
+    if not query:
+        return ""
+    pairs = [f"{quote(name, safe='')}={_query_value(value)}" for name, value in query.items() if value is not None]
     return f"?{'&'.join(pairs)}" if pairs else ""
 
 
