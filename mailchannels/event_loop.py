@@ -55,9 +55,15 @@ class EventLoop:
         # Of what is in these, asyncio itself keeps weak references only.
         self._under_way: set[Errand] = set()
         self._farewell: asyncio.Task[None] | None = None
-        # To wake the thread is dear: whoever comes while a wake is under way goes with it. As long as more receipts are
-        # announced than there were, a wake is sent whose `_receive` has not begun. The announcement follows the wake,
-        # and counts from what was read before it, so that no other thread and no Ctrl-C in between makes it untrue.
+        # To wake a thread is dear, and so is to have it wait for Python's lock. asyncio's own event loop tells when it
+        # waits: it is woken only then, and lets whoever waits for it go just before, all together. Another one counts
+        # as waiting always.
+        self._tells = False
+        self._is_waiting = True
+        self._ended: list[Errand] = []
+        # Whoever comes while a wake is under way goes with it. As long as more receipts are announced than there were,
+        # a wake is sent whose `_receive` has not begun. The announcement follows the wake, and counts from what was
+        # read before it, so that no other thread and no Ctrl-C in between makes it untrue.
         self._arrivals: deque[Errand] = deque()
         self._receipts = 0
         self._announced = 0
@@ -103,11 +109,12 @@ class EventLoop:
             is_taken = not self._is_stopping
             if is_taken:
                 self._arrivals.append(errand)
+            is_waiting = self._is_waiting
         if not is_taken:
             errand.finished()
             return False
         receipts = self._receipts
-        if self._announced <= receipts:
+        if is_waiting and self._announced <= receipts:
             self._wake(self._receive)
             self._announced = receipts + 1
         return True
@@ -157,14 +164,53 @@ class EventLoop:
             return  # Ctrl-C struck as this thread began, and another has begun in its place
         _here.is_of_an_event_loop = True
         try:
-            _run(serve, started)
+            self._run_loop(serve, started)
         finally:
             if self._loop is not None:  # otherwise it has not begun, and may be started again
                 with self._lock:
                     self._is_stopping = True
-                    left = [*self._under_way, *self._arrivals]
+                    left = [*self._under_way, *self._arrivals, *self._ended]
                 for errand in left:
                     errand.finished()
+
+    def _run_loop(self, serve: Callable[[], Coroutine[Any, Any, None]], started: Future[None]) -> None:
+        try:
+            # As it ends, it cancels what is left and waits for it.
+            anyio.run(serve, backend_options={"loop_factory": self._new_loop})
+        except BaseException as error:  # raised to the caller, who waits for it
+            if started.done():
+                raise
+            started.set_exception(error)
+
+    def _new_loop(self) -> asyncio.AbstractEventLoop:
+        import asyncio  # noqa: PLC0415
+
+        if sys.platform == "win32":  # where the kind that takes any number of sockets tells of no wait
+            return asyncio.new_event_loop()
+        if find_spec("uvloop") is not None:  # the extra `speed`
+            import uvloop  # noqa: PLC0415
+
+            return uvloop.new_event_loop()
+        from .selector import Selector  # noqa: PLC0415
+
+        loop = asyncio.SelectorEventLoop(Selector(self._before_waiting, self._after_waiting))
+        self._tells = True
+        return loop
+
+    def _before_waiting(self, is_about_to_wait: bool) -> bool:
+        """On the event loop: let go whose errands have ended, and do not wait where somebody has come meanwhile."""
+        ended, self._ended = self._ended, []
+        for errand in ended:
+            errand.finished()
+        if is_about_to_wait:
+            with self._lock:
+                self._is_waiting = not self._arrivals  # whoever comes from now on sends a wake
+        return self._is_waiting
+
+    def _after_waiting(self) -> None:
+        self._is_waiting = False
+        if self._arrivals:
+            self._receive()
 
     @property
     def _is_alive(self) -> bool:
@@ -197,7 +243,10 @@ class EventLoop:
             await errand.main()
         finally:
             self._under_way.discard(errand)
-            errand.finished()
+            if self._tells:
+                self._ended.append(errand)
+            else:
+                errand.finished()
 
     def _cancel(self, errand: Errand) -> None:
         if errand.task is not None:
@@ -215,18 +264,3 @@ _here: Final = threading.local()
 def is_of_an_event_loop() -> bool:
     """Whether the calling thread is one of those here, which must not wait for another of them."""
     return getattr(_here, "is_of_an_event_loop", False)
-
-
-def _run(serve: Callable[[], Coroutine[Any, Any, None]], started: Future[None]) -> None:
-    try:
-        # As it ends, it cancels what is left and waits for it.
-        anyio.run(serve, backend_options={"use_uvloop": _is_uvloop_installed()})
-    except BaseException as error:  # raised to the caller, who waits for it
-        if started.done():
-            raise
-        started.set_exception(error)
-
-
-def _is_uvloop_installed() -> bool:
-    """Say whether the extra `speed` is there; on Windows it brings no uvloop."""
-    return sys.platform != "win32" and find_spec("uvloop") is not None

@@ -6,6 +6,7 @@ import random
 import shutil
 import ssl
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import anyio
@@ -96,6 +97,15 @@ def backend(request: pytest.FixtureRequest) -> str:
     return name
 
 
+@pytest.fixture(params=["asyncio", "uvloop"])
+def each_event_loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event loops that blocking clients run on: asyncio's own, and uvloop's where that is installed."""
+    if request.param == "asyncio":
+        monkeypatch.setitem(sys.modules, "uvloop", None)
+    else:
+        pytest.importorskip("uvloop", reason="there is no uvloop for this system")
+
+
 @pytest.fixture
 def api(environment: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch) -> Iterator[respx.Route]:
     """Answers whatever is sent; every test says with what. Repeats are sent without a pause."""
@@ -119,8 +129,10 @@ async def repeating(api: respx.Route) -> AsyncIterator[AsyncMailChannels]:
 
 
 @pytest.fixture(params=["asyncio", "trio", "blocking", "threads"])
-def way(request: pytest.FixtureRequest) -> Way:
-    """Every way of using a client."""
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Way:
+    """Every way of using a client; a blocking one runs on asyncio's own event loop, and threads on uvloop's, if any."""
+    if request.param == "blocking":
+        monkeypatch.setitem(sys.modules, "uvloop", None)
     return Way(request.param)
 
 

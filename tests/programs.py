@@ -22,7 +22,7 @@ def run(
         from mailchannels import MailChannels
         client = MailChannels("demo-key", base_url={url!r}, rate_limit=None)
     """
-    command = [sys.executable, *options, "-c", dedent(opening) + dedent(script)]
+    command = [sys.executable, *options, "-c", without_uvloop() + dedent(opening) + dedent(script)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=PROJECT, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as program:
         try:
@@ -33,6 +33,12 @@ def run(
             program.kill()
             raise
     return subprocess.CompletedProcess(command, program.returncode, printed, complained)
+
+
+def without_uvloop() -> str:
+    """The line that keeps uvloop from a program, where it is kept from the test."""
+    is_kept_away = sys.modules.get("uvloop", sys) is None
+    return "import sys; sys.modules['uvloop'] = None\n" if is_kept_away else ""
 
 
 def outcome_of(program: subprocess.CompletedProcess[str]) -> tuple[int, str, str]:

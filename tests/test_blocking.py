@@ -30,7 +30,6 @@ from mailchannels import (
     NotFound,
     caller,
 )
-from mailchannels import event_loop as event_loop_module
 from mailchannels.event_loop import Errand, EventLoop
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
     from mailchannels.simulator import Simulator
 
-pytestmark = pytest.mark.usefixtures("environment", "no_thread_is_left")
+pytestmark = pytest.mark.usefixtures("environment", "each_event_loop", "no_thread_is_left")
 
 needs_signals = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signal can be sent to a thread here")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
@@ -84,7 +83,10 @@ def test_a_wait_in_pieces_still_ends_with_the_answer(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("what", "error"),
     [
-        ("asyncio.events.new_event_loop", OSError(errno.EMFILE, "Too many open files")),
+        (
+            "asyncio.new_event_loop" if sys.platform == "win32" else "asyncio.SelectorEventLoop",
+            OSError(errno.EMFILE, "Too many open files"),
+        ),
         ("threading.Thread.start", RuntimeError("can't start new thread")),
     ],
     ids=["loop", "thread"],
@@ -105,14 +107,8 @@ def test_an_event_loop_that_cannot_start_is_an_error_until_it_can(
         assert client.domains.list().total == 0
 
 
-@pytest.mark.parametrize("installed", [True, False])
-def test_the_event_loop_is_uvloops_where_that_is_installed(
-    installed: bool, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if installed:
-        pytest.importorskip("uvloop", reason="there is no uvloop for this system")
-    else:
-        monkeypatch.setitem(sys.modules, "uvloop", None)
+def test_the_event_loop_is_uvloops_where_that_is_installed(simulator: Simulator) -> None:
+    installed = sys.modules.get("uvloop", sys) is not None
 
     async def module_of_loop() -> str:
         return type(asyncio.get_running_loop()).__module__.partition(".")[0]
@@ -214,7 +210,7 @@ class StruckAsItStarts(threading.Thread):
 def test_ctrl_c_as_the_event_loop_starts_leaves_one_for_the_next_call(
     before_it_is_launched: bool, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, start, go_on = event_loop_module._run, EventLoop.start, threading.Event()
+    run, start, go_on = EventLoop._run_loop, EventLoop.start, threading.Event()
 
     def run_late(*args: Any) -> None:
         assert go_on.wait(PATIENCE)
@@ -225,7 +221,7 @@ def test_ctrl_c_as_the_event_loop_starts_leaves_one_for_the_next_call(
             go_on.set()
         start(self)
 
-    monkeypatch.setattr(event_loop_module, "_run", run_late)
+    monkeypatch.setattr(EventLoop, "_run_loop", run_late)
     monkeypatch.setattr(EventLoop, "start", start_and_go_on)
     monkeypatch.setattr(StruckAsItStarts, "struck", [], raising=False)
     monkeypatch.setattr(StruckAsItStarts, "before_it_is_launched", before_it_is_launched)
@@ -248,13 +244,13 @@ def test_ctrl_c_as_the_event_loop_starts_leaves_one_for_the_next_call(
 def test_ctrl_c_as_the_event_loop_starts_leaves_none_after_the_client(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, go_on = event_loop_module._run, threading.Event()
+    run, go_on = EventLoop._run_loop, threading.Event()
 
     def run_late(*args: Any) -> None:
         assert go_on.wait(PATIENCE)
         run(*args)
 
-    monkeypatch.setattr(event_loop_module, "_run", run_late)
+    monkeypatch.setattr(EventLoop, "_run_loop", run_late)
     client = blocking_client_for(simulator.base_url)
     with monkeypatch.context() as struck:
         struck.setattr(StruckAsItStarts, "struck", [], raising=False)
@@ -551,6 +547,65 @@ def test_what_comes_after_the_end_of_the_program_is_refused_or_does_nothing(simu
     left.close()
     with pytest.raises(ConfigurationError, match="this client is closed"):
         client.domains.list()
+
+
+def test_asyncios_own_event_loop_is_not_woken_while_it_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hold() -> None:
+        begun.set()
+        assert go_on.wait(PATIENCE)
+
+    async def come() -> None:
+        pass
+
+    async def farewell() -> None:
+        pass
+
+    monkeypatch.setitem(sys.modules, "uvloop", None)  # whose loops do not tell
+    event_loop, begun, go_on = EventLoop(), threading.Event(), threading.Event()
+    came = [threading.Event() for _ in range(3)]
+    event_loop.start()
+    event_loop.spawn(Errand(hold, threading.Event().set))
+    assert begun.wait(PATIENCE)
+    with monkeypatch.context() as silent:
+        silent.setattr(asyncio.BaseEventLoop, "call_soon_threadsafe", mock.Mock(side_effect=AssertionError))
+        for each in came:
+            assert event_loop.spawn(Errand(come, each.set))
+        go_on.set()
+
+        assert [each.wait(PATIENCE) for each in came] == [True, True, True]
+    event_loop.stop(farewell)
+
+
+def test_asyncios_own_event_loop_lets_go_at_the_end_of_a_round_whose_call_has_ended_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def hold() -> None:
+        begun.set()
+        assert go_on.wait(PATIENCE)
+
+    async def end() -> None:
+        pass
+
+    async def look() -> None:
+        seen.append(ended.is_set())
+
+    async def farewell() -> None:
+        pass
+
+    monkeypatch.setitem(sys.modules, "uvloop", None)  # whose loops do not tell
+    event_loop, begun, go_on = EventLoop(), threading.Event(), threading.Event()
+    ended, looked, seen = threading.Event(), threading.Event(), list[bool]()
+    event_loop.start()
+    event_loop.spawn(Errand(hold, threading.Event().set))
+    assert begun.wait(PATIENCE)
+    event_loop.spawn(Errand(end, ended.set))
+    event_loop.spawn(Errand(look, looked.set))  # in the same round, after it
+    go_on.set()
+
+    assert ended.wait(PATIENCE)
+    assert looked.wait(PATIENCE)
+    assert seen == [False]
+    event_loop.stop(farewell)
 
 
 def test_what_is_cancelled_before_it_has_begun_has_ended_all_the_same() -> None:

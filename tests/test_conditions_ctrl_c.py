@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 from conditions import DOMAIN, PATIENCE, PROJECT, blocking_client_for, names, tasks_of
+from programs import without_uvloop
 from sockets import EMPTY_PAGE, RawServer, answer, stall
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 PAGE = {"successes": [{"domain": {"domain": name}, "code": 201} for name in names(1_000)], "errors": []}
 
 pytestmark = [
-    pytest.mark.usefixtures("environment", "no_thread_is_left"),
+    pytest.mark.usefixtures("environment", "each_event_loop", "no_thread_is_left"),
     pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signal can be sent to a thread here"),
 ]
 
@@ -165,7 +166,7 @@ def test_ctrl_c_ends_a_program() -> None:
         MailChannels("demo-key", base_url={server.url!r}).domains.list()
         """
         program = subprocess.Popen(
-            [sys.executable, "-c", dedent(script)], cwd=PROJECT, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", without_uvloop() + dedent(script)], cwd=PROJECT, stderr=subprocess.PIPE, text=True
         )
         server.wait_for_requests(1)
         program.send_signal(signal.SIGINT)

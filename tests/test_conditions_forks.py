@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mailchannels.simulator import Simulator
 
 pytestmark = [
-    pytest.mark.usefixtures("environment"),
+    pytest.mark.usefixtures("environment", "each_event_loop"),
     pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here"),
 ]
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from mailchannels.simulator import Simulator
 
-pytestmark = pytest.mark.usefixtures("environment", "no_thread_is_left")
+pytestmark = pytest.mark.usefixtures("environment", "each_event_loop", "no_thread_is_left")
 
 
 # Threads
