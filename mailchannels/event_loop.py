@@ -109,12 +109,11 @@ class EventLoop:
             is_taken = not self._is_stopping
             if is_taken:
                 self._arrivals.append(errand)
-            is_waiting = self._is_waiting
         if not is_taken:
             errand.finished()
             return False
         receipts = self._receipts
-        if is_waiting and self._announced <= receipts:
+        if self._is_waiting and self._announced <= receipts:
             self._wake(self._receive)
             self._announced = receipts + 1
         return True
@@ -203,8 +202,9 @@ class EventLoop:
         for errand in ended:
             errand.finished()
         if is_about_to_wait:
-            with self._lock:
-                self._is_waiting = not self._arrivals  # whoever comes from now on sends a wake
+            # In this order, and without the lock, in which a thread may wait for this one, as it collects a generator.
+            self._is_waiting = True  # whoever comes from now on sends a wake
+            self._is_waiting = not self._arrivals
         return self._is_waiting
 
     def _after_waiting(self) -> None:

@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import sys
 import threading
+from collections import deque
 from contextlib import closing
 from queue import SimpleQueue
 from types import ModuleType
@@ -33,7 +34,7 @@ from mailchannels import (
 from mailchannels.event_loop import Errand, EventLoop
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 
     from mailchannels.simulator import Simulator
 
@@ -463,6 +464,28 @@ def test_an_iterator_that_is_closed_has_stopped_when_close_returns() -> None:
         results.close()
 
         assert client._loop.call(count) == before
+
+
+def test_an_iterator_may_be_collected_just_as_a_call_is_handed_over(blocking_client: MailChannels) -> None:
+    class Collecting(deque[Errand]):
+        def append(self, errand: Errand) -> None:
+            super().append(errand)
+            while abandoned:
+                abandoned.pop()  # as Python does, at a moment of its own choice
+
+    async def take_time_to_end() -> AsyncGenerator[int, None]:
+        try:
+            yield 1
+        finally:
+            await anyio.sleep(0.01)
+
+    blocking_client.domains.bulk_provision(names(2), subscription_handle="demo")
+    abandoned = [blocking_client._loop.iterate(take_time_to_end)]
+    next(abandoned[0])
+    blocking_client._loop._of_this_process().event_loop._arrivals = Collecting()
+
+    assert blocking_client.domains.list().total == 2
+    assert not abandoned
 
 
 def test_an_iterator_that_is_dropped_cancels_what_is_under_way() -> None:
