@@ -572,6 +572,37 @@ def test_what_comes_after_the_end_of_the_program_is_refused_or_does_nothing(simu
         client.domains.list()
 
 
+def test_nobody_is_forgotten_who_comes_just_as_asyncios_own_event_loop_is_about_to_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Arrivals(deque[Errand]):
+        def __len__(self) -> int:
+            found = super().__len__()
+            is_idle = threading.current_thread() is event_loop.thread and not event_loop._under_way
+            if not found and is_idle and coming:
+                comer = threading.Thread(target=event_loop.spawn, args=(coming.pop(),))
+                comer.start()
+                comer.join()
+            return found
+
+    async def come() -> None:
+        pass
+
+    async def farewell() -> None:
+        pass
+
+    monkeypatch.setitem(sys.modules, "uvloop", None)  # whose loops look for nobody
+    event_loop, came = EventLoop(), [threading.Event() for _ in range(20)]
+    coming: list[Errand] = []
+    event_loop._arrivals = Arrivals()
+    event_loop.start()
+    first, *coming = [Errand(come, each.set) for each in came]
+    event_loop.spawn(first)
+
+    assert [each.wait(PATIENCE) for each in came] == [True] * 20
+    event_loop.stop(farewell)
+
+
 def test_asyncios_own_event_loop_is_not_woken_while_it_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     async def hold() -> None:
         begun.set()
