@@ -184,7 +184,7 @@ class EventLoop:
     def _new_loop(self) -> asyncio.AbstractEventLoop:
         import asyncio  # noqa: PLC0415
 
-        if sys.platform == "win32":  # where the kind that takes any number of sockets tells of no wait
+        if sys.platform == "win32":  # pragma: no cover  # where what takes any number of sockets tells of no wait
             return asyncio.new_event_loop()
         if find_spec("uvloop") is not None:  # the extra `speed`
             import uvloop  # noqa: PLC0415

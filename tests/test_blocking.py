@@ -686,6 +686,21 @@ def test_what_is_cancelled_before_it_has_begun_has_ended_all_the_same() -> None:
     event_loop.stop(farewell)
 
 
+def test_what_is_cancelled_before_it_has_come_has_ended_all_the_same() -> None:
+    async def never() -> None:
+        raise AssertionError("nobody handed it over")
+
+    async def farewell() -> None:
+        pass
+
+    event_loop, ended = EventLoop(), threading.Event()
+    event_loop.start()
+    event_loop.cancel(Errand(never, ended.set))
+
+    assert ended.wait(PATIENCE)
+    event_loop.stop(farewell)
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the thread's own end
 def test_an_event_loop_that_something_ends_ends_its_thread_keeps_nobody_waiting_and_takes_nothing_more() -> None:
     async def end() -> None:
