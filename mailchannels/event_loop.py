@@ -56,11 +56,11 @@ class EventLoop:
         self._under_way: set[Errand] = set()
         self._farewell: asyncio.Task[None] | None = None
         # To wake a thread is dear, and so is to have it wait for Python's lock. asyncio's own event loop tells when it
-        # waits: it is woken only then, and lets whoever waits for it go just before, all together. Another one counts
-        # as waiting always.
+        # looks at its sockets: it is woken only while it waits for them, and lets whoever waits for it go before it
+        # looks, all together. Another one counts as waiting always.
         self._tells = False
         self._is_waiting = True
-        self._ended: list[Errand] = []
+        self._ended: deque[Errand] = deque()
         # Whoever comes while a wake is under way goes with it. As long as more receipts are announced than there were,
         # a wake is sent whose `_receive` has not begun. The announcement follows the wake, and counts from what was
         # read before it, so that no other thread and no Ctrl-C in between makes it untrue.
@@ -184,6 +184,7 @@ class EventLoop:
     def _new_loop(self) -> asyncio.AbstractEventLoop:
         import asyncio  # noqa: PLC0415
 
+        self._tells, self._is_waiting = False, True  # also where one before could not start
         if sys.platform == "win32":  # pragma: no cover  # where what takes any number of sockets tells of no wait
             return asyncio.new_event_loop()
         if find_spec("uvloop") is not None:  # the extra `speed`
@@ -192,22 +193,21 @@ class EventLoop:
             return uvloop.new_event_loop()
         from .selector import Selector  # noqa: PLC0415
 
-        loop = asyncio.SelectorEventLoop(Selector(self._before_waiting, self._after_waiting))
+        loop = asyncio.SelectorEventLoop(Selector(self._before_look, self._after_look))
         self._tells = True
         return loop
 
-    def _before_waiting(self, is_about_to_wait: bool) -> bool:
+    def _before_look(self, is_about_to_wait: bool) -> bool:
         """On the event loop: let go whose errands have ended, and do not wait where somebody has come meanwhile."""
-        ended, self._ended = self._ended, []
-        for errand in ended:
-            errand.finished()
+        while self._ended:
+            self._ended.popleft().finished()
         if is_about_to_wait:
             # In this order, and without the lock, in which a thread may wait for this one, as it collects a generator.
             self._is_waiting = True  # whoever comes from now on sends a wake
             self._is_waiting = not self._arrivals
         return self._is_waiting
 
-    def _after_waiting(self) -> None:
+    def _after_look(self) -> None:
         self._is_waiting = False
         if self._arrivals:
             self._receive()

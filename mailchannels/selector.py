@@ -32,7 +32,6 @@ class Selector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait until a socket is ready, for so many seconds at most; None waits as long as it takes."""
         is_about_to_wait = timeout is None or timeout > 0
-        try:
-            return super().select(timeout if self._before(is_about_to_wait) else 0)
-        finally:
-            self._after()
+        ready = super().select(timeout if self._before(is_about_to_wait) else 0)
+        self._after()
+        return ready

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import gc
 import os
+import selectors
 import signal
 import sqlite3
 import sys
@@ -32,6 +33,7 @@ from mailchannels import (
     caller,
 )
 from mailchannels.event_loop import Errand, EventLoop
+from mailchannels.selector import Selector
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
@@ -684,6 +686,55 @@ def test_what_is_cancelled_before_it_has_begun_has_ended_all_the_same() -> None:
 
     assert ended.wait(PATIENCE)
     event_loop.stop(farewell)
+
+
+def test_what_is_cancelled_as_it_has_just_come_never_begins() -> None:
+    async def never() -> None:
+        begun.append(True)
+
+    async def hand_over_and_cancel() -> None:
+        event_loop.spawn(errand)
+        event_loop._cancel(errand)  # in the same round
+
+    async def come() -> None:
+        pass
+
+    async def farewell() -> None:
+        pass
+
+    event_loop, ended, came = EventLoop(), threading.Event(), threading.Event()
+    begun: list[bool] = []
+    errand = Errand(never, ended.set)
+    event_loop.start()
+    event_loop.spawn(Errand(hand_over_and_cancel, threading.Event().set))
+    assert ended.wait(PATIENCE)
+    event_loop.spawn(Errand(come, came.set))
+
+    assert came.wait(PATIENCE)
+    assert begun == []
+    event_loop.stop(farewell)
+
+
+@pytest.mark.parametrize("may_wait", [True, False])
+@pytest.mark.parametrize("timeout", [None, 0.05, 0])
+def test_a_selector_waits_where_it_is_asked_to_and_may(
+    may_wait: bool, timeout: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+
+    def before(is_about_to_wait: bool) -> bool:
+        told.append(is_about_to_wait)
+        return may_wait
+
+    def select(_: object, timeout: float | None = None) -> list[Any]:
+        told.append(timeout)
+        return []
+
+    monkeypatch.setattr(selectors.DefaultSelector, "select", select)
+    with closing(Selector(before, lambda: told.append("after"))) as selector:
+        selector.select(timeout)
+
+    assert told == [timeout != 0, timeout if may_wait else 0, "after"]
 
 
 def test_what_is_cancelled_before_it_has_come_has_ended_all_the_same() -> None:
