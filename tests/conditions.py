@@ -20,6 +20,7 @@ The conditions themselves stand in the files `test_conditions_*.py`, one row of 
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncIterable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ from time import monotonic
 from typing import Any, Final, NamedTuple
 
 import anyio
+import pytest
 from contract.case import KEY
 
 from mailchannels import AsyncMailChannels, Domain, MailChannels, MailChannelsError
@@ -138,6 +140,15 @@ def names(count: int) -> list[str]:
 def blocking_client_for(url: str, **options: Any) -> MailChannels:
     """Make a blocking client that knows the simulator's key, unpaced."""
     return MailChannels("demo-key", **{"base_url": url, "rate_limit": None, **options})
+
+
+asyncio_alone = pytest.mark.parametrize("each_event_loop", ["asyncio"], indirect=True)
+"""Marks what holds on asyncio's own event loop only; why, it says itself."""
+
+
+def may_use_uvloop() -> bool:
+    """Whether nothing keeps uvloop from the blocking clients of this test."""
+    return sys.modules.get("uvloop", sys) is not None
 
 
 def loop_threads() -> list[threading.Thread]:

@@ -130,8 +130,8 @@ async def repeating(api: respx.Route) -> AsyncIterator[AsyncMailChannels]:
 
 @pytest.fixture(params=["asyncio", "trio", "blocking", "threads"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Way:
-    """Every way of using a client; a blocking one runs on asyncio's own event loop, and threads on uvloop's, if any."""
-    if request.param == "blocking":
+    """Every way of using a client; threads share one on asyncio's own event loop, alone it runs on uvloop's, if any."""
+    if request.param == "threads":
         monkeypatch.setitem(sys.modules, "uvloop", None)
     return Way(request.param)
 

@@ -7,7 +7,7 @@ import sys
 from textwrap import dedent
 from typing import TYPE_CHECKING
 
-from conditions import PATIENCE, PROJECT
+from conditions import PATIENCE, PROJECT, may_use_uvloop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +37,7 @@ def run(
 
 def without_uvloop() -> str:
     """The line that keeps uvloop from a program, where it is kept from the test."""
-    is_kept_away = sys.modules.get("uvloop", sys) is None
-    return "import sys; sys.modules['uvloop'] = None\n" if is_kept_away else ""
+    return "" if may_use_uvloop() else "import sys; sys.modules['uvloop'] = None\n"
 
 
 def outcome_of(program: subprocess.CompletedProcess[str]) -> tuple[int, str, str]:

@@ -6,7 +6,6 @@ import asyncio
 import errno
 import gc
 import os
-import selectors
 import signal
 import sqlite3
 import sys
@@ -20,7 +19,7 @@ from unittest import mock
 
 import anyio
 import pytest
-from conditions import PATIENCE, blocking_client_for, loop_threads, names, tasks_of
+from conditions import PATIENCE, asyncio_alone, blocking_client_for, loop_threads, may_use_uvloop, names, tasks_of
 from sockets import EMPTY_PAGE, RawServer, answer, stall, when_released
 
 from mailchannels import (
@@ -33,7 +32,6 @@ from mailchannels import (
     caller,
 )
 from mailchannels.event_loop import Errand, EventLoop
-from mailchannels.selector import Selector
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
@@ -83,6 +81,7 @@ def test_a_wait_in_pieces_still_ends_with_the_answer(monkeypatch: pytest.MonkeyP
         assert client.domains.list().total == 0
 
 
+@asyncio_alone  # uvloop's loops open files where no test can get between
 @pytest.mark.parametrize(
     ("what", "error"),
     [
@@ -101,7 +100,6 @@ def test_an_event_loop_that_cannot_start_is_an_error_until_it_can(
 
     with closing(client):
         with pytest.MonkeyPatch.context() as exhausted:
-            exhausted.setitem(sys.modules, "uvloop", None)  # its loops open files where no test can get between
             exhausted.setattr(what, mock.Mock(side_effect=error))
             for _ in range(2):
                 with pytest.raises(ConfigurationError, match=f"no event loop can be started: .*{error.args[-1]}"):
@@ -111,20 +109,18 @@ def test_an_event_loop_that_cannot_start_is_an_error_until_it_can(
 
 
 def test_the_event_loop_is_uvloops_where_that_is_installed(simulator: Simulator) -> None:
-    installed = sys.modules.get("uvloop", sys) is not None
-
     async def module_of_loop() -> str:
         return type(asyncio.get_running_loop()).__module__.partition(".")[0]
 
     with blocking_client_for(simulator.base_url) as client:
-        assert client._loop.call(module_of_loop) == ("uvloop" if installed else "asyncio")
+        assert client._loop.call(module_of_loop) == ("uvloop" if may_use_uvloop() else "asyncio")
         assert client.domains.list().total == 0
 
 
+@asyncio_alone  # uvloop's loops let no test get between
 def test_a_call_that_the_event_loop_takes_before_the_caller_goes_on_keeps_none_after_it_waiting(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "uvloop", None)  # whose loops let no test get between
     kind = asyncio.SelectorEventLoop
     wake = kind.call_soon_threadsafe
 
@@ -269,10 +265,10 @@ def test_ctrl_c_as_the_event_loop_starts_leaves_none_after_the_client(
     assert loop_threads() == []
 
 
+@asyncio_alone  # uvloop's loops take no other methods
 def test_ctrl_c_as_a_client_is_closed_leaves_it_to_be_closed_again(
     blocking_client: MailChannels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "uvloop", None)  # whose loops take no other methods
     blocking_client.domains.list()
     with monkeypatch.context() as struck:
         struck.setattr(asyncio.BaseEventLoop, "call_soon_threadsafe", mock.Mock(side_effect=KeyboardInterrupt))
@@ -572,211 +568,3 @@ def test_what_comes_after_the_end_of_the_program_is_refused_or_does_nothing(simu
     left.close()
     with pytest.raises(ConfigurationError, match="this client is closed"):
         client.domains.list()
-
-
-def test_nobody_is_forgotten_who_comes_just_as_asyncios_own_event_loop_is_about_to_wait(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class Arrivals(deque[Errand]):
-        def __len__(self) -> int:
-            found = super().__len__()
-            is_idle = threading.current_thread() is event_loop.thread and not event_loop._under_way
-            if not found and is_idle and coming:
-                comer = threading.Thread(target=event_loop.spawn, args=(coming.pop(),))
-                comer.start()
-                comer.join()
-            return found
-
-    async def come() -> None:
-        pass
-
-    async def farewell() -> None:
-        pass
-
-    monkeypatch.setitem(sys.modules, "uvloop", None)  # whose loops look for nobody
-    event_loop, came = EventLoop(), [threading.Event() for _ in range(20)]
-    coming: list[Errand] = []
-    event_loop._arrivals = Arrivals()
-    event_loop.start()
-    first, *coming = [Errand(come, each.set) for each in came]
-    event_loop.spawn(first)
-
-    assert [each.wait(PATIENCE) for each in came] == [True] * 20
-    event_loop.stop(farewell)
-
-
-def test_asyncios_own_event_loop_is_not_woken_while_it_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def hold() -> None:
-        begun.set()
-        assert go_on.wait(PATIENCE)
-
-    async def come() -> None:
-        pass
-
-    async def farewell() -> None:
-        pass
-
-    monkeypatch.setitem(sys.modules, "uvloop", None)  # whose loops do not tell
-    event_loop, begun, go_on = EventLoop(), threading.Event(), threading.Event()
-    came = [threading.Event() for _ in range(3)]
-    event_loop.start()
-    event_loop.spawn(Errand(hold, threading.Event().set))
-    assert begun.wait(PATIENCE)
-    with monkeypatch.context() as silent:
-        silent.setattr(asyncio.BaseEventLoop, "call_soon_threadsafe", mock.Mock(side_effect=AssertionError))
-        for each in came:
-            assert event_loop.spawn(Errand(come, each.set))
-        go_on.set()
-
-        assert [each.wait(PATIENCE) for each in came] == [True, True, True]
-    event_loop.stop(farewell)
-
-
-def test_asyncios_own_event_loop_lets_go_at_the_end_of_a_round_whose_call_has_ended_in_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async def hold() -> None:
-        begun.set()
-        assert go_on.wait(PATIENCE)
-
-    async def end() -> None:
-        pass
-
-    async def look() -> None:
-        seen.append(ended.is_set())
-
-    async def farewell() -> None:
-        pass
-
-    monkeypatch.setitem(sys.modules, "uvloop", None)  # whose loops do not tell
-    event_loop, begun, go_on = EventLoop(), threading.Event(), threading.Event()
-    ended, looked, seen = threading.Event(), threading.Event(), list[bool]()
-    event_loop.start()
-    event_loop.spawn(Errand(hold, threading.Event().set))
-    assert begun.wait(PATIENCE)
-    event_loop.spawn(Errand(end, ended.set))
-    event_loop.spawn(Errand(look, looked.set))  # in the same round, after it
-    go_on.set()
-
-    assert ended.wait(PATIENCE)
-    assert looked.wait(PATIENCE)
-    assert seen == [False]
-    event_loop.stop(farewell)
-
-
-def test_what_is_cancelled_before_it_has_begun_has_ended_all_the_same() -> None:
-    async def hold() -> None:
-        begun.set()
-        assert go_on.wait(PATIENCE)
-
-    async def wait() -> None:
-        await anyio.sleep_forever()
-
-    async def farewell() -> None:
-        pass
-
-    event_loop, begun, go_on, ended = EventLoop(), threading.Event(), threading.Event(), threading.Event()
-    event_loop.start()
-    event_loop.spawn(Errand(hold, threading.Event().set))
-    assert begun.wait(PATIENCE)
-    late = Errand(wait, ended.set)
-    event_loop.spawn(late)
-    event_loop.cancel(late)  # which it hears of together
-    go_on.set()
-
-    assert ended.wait(PATIENCE)
-    event_loop.stop(farewell)
-
-
-def test_what_is_cancelled_as_it_has_just_come_never_begins() -> None:
-    async def never() -> None:
-        begun.append(True)
-
-    async def hand_over_and_cancel() -> None:
-        event_loop.spawn(errand)
-        event_loop._cancel(errand)  # in the same round
-
-    async def come() -> None:
-        pass
-
-    async def farewell() -> None:
-        pass
-
-    event_loop, ended, came = EventLoop(), threading.Event(), threading.Event()
-    begun: list[bool] = []
-    errand = Errand(never, ended.set)
-    event_loop.start()
-    event_loop.spawn(Errand(hand_over_and_cancel, threading.Event().set))
-    assert ended.wait(PATIENCE)
-    event_loop.spawn(Errand(come, came.set))
-
-    assert came.wait(PATIENCE)
-    assert begun == []
-    event_loop.stop(farewell)
-
-
-@pytest.mark.parametrize("may_wait", [True, False])
-@pytest.mark.parametrize("timeout", [None, 0.05, 0])
-def test_a_selector_waits_where_it_is_asked_to_and_may(
-    may_wait: bool, timeout: float | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told: list[object] = []
-
-    def before(is_about_to_wait: bool) -> bool:
-        told.append(is_about_to_wait)
-        return may_wait
-
-    def select(_: object, timeout: float | None = None) -> list[Any]:
-        told.append(timeout)
-        return []
-
-    monkeypatch.setattr(selectors.DefaultSelector, "select", select)
-    with closing(Selector(before, lambda: told.append("after"))) as selector:
-        selector.select(timeout)
-
-    assert told == [timeout != 0, timeout if may_wait else 0, "after"]
-
-
-def test_what_is_cancelled_before_it_has_come_has_ended_all_the_same() -> None:
-    async def never() -> None:
-        raise AssertionError("nobody handed it over")
-
-    async def farewell() -> None:
-        pass
-
-    event_loop, ended = EventLoop(), threading.Event()
-    event_loop.start()
-    event_loop.cancel(Errand(never, ended.set))
-
-    assert ended.wait(PATIENCE)
-    event_loop.stop(farewell)
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the thread's own end
-def test_an_event_loop_that_something_ends_ends_its_thread_keeps_nobody_waiting_and_takes_nothing_more() -> None:
-    async def end() -> None:
-        begun.set()
-        assert go_on.wait(PATIENCE)
-        asyncio.get_running_loop().stop()
-
-    async def wait() -> None:
-        await anyio.sleep_forever()
-
-    async def farewell() -> None:
-        raise AssertionError("there is nobody left to say it to")
-
-    event_loop, begun, go_on = EventLoop(), threading.Event(), threading.Event()
-    ended = [threading.Event() for _ in range(4)]
-    event_loop.start()
-    event_loop.spawn(Errand(end, ended[0].set))
-    assert begun.wait(PATIENCE)
-    event_loop.spawn(Errand(wait, ended[1].set))  # which it will not come to any more
-    go_on.set()
-    assert event_loop.thread is not None
-    event_loop.thread.join(PATIENCE)
-    assert not event_loop.spawn(Errand(wait, ended[2].set))
-    event_loop.cancel(Errand(wait, ended[3].set))
-    event_loop.stop(farewell)
-
-    assert [each.is_set() for each in ended] == [True, True, True, True]
-    assert loop_threads() == []

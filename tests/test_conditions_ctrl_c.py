@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
-from conditions import DOMAIN, PATIENCE, PROJECT, blocking_client_for, names, tasks_of
+from conditions import DOMAIN, PATIENCE, PROJECT, asyncio_alone, blocking_client_for, names, tasks_of
 from programs import without_uvloop
 from sockets import EMPTY_PAGE, RawServer, answer, stall
 
@@ -77,11 +77,11 @@ def test_ctrl_c_cancels_a_call_within_half_a_second_and_the_client_works_on() ->
         assert server.lines == ["POST /inbound/v1/domains HTTP/1.1", "GET /inbound/v1/domains HTTP/1.1"]
 
 
+@asyncio_alone  # uvloop's loops let no test get between
 @pytest.mark.parametrize("is_sent", [False, True], ids=["before", "after"])
 def test_ctrl_c_just_before_or_after_a_call_is_handed_over_stops_it_and_the_client_works_on(
     is_sent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "uvloop", None)  # whose loops let no test get between
     kind = asyncio.SelectorEventLoop
     wake = kind.call_soon_threadsafe
 

@@ -23,7 +23,7 @@ from .plan import PER_REQUEST, Plan, ask_quota, checked_domain, plan
 from .report import ErrorFile, LinkFile, is_same_file
 from .run import Run
 from .source import Source, open_source
-from .summary import Summary
+from .summary import Summary, tell_nobody
 from .threads import in_daemon_thread
 
 
@@ -94,7 +94,7 @@ class AsyncBulkJob:
         self._concurrency = checks.whole_number("concurrency", concurrency, at_least=1)
         self._journal = None if journal is None else os.fspath(journal)
         self._errors = None if errors is None else os.fspath(errors)
-        self._on_progress = on_progress or _ignore
+        self._on_progress = on_progress or tell_nobody
         self._source: Source[Domain | str] | None = None
         self._is_used = False
 
@@ -275,7 +275,3 @@ class AsyncBulkJob:
                 yield DOMAINS.name(domain)
 
         return self._domains.iter_bulk_create_login_links(names(), concurrency=self._concurrency)
-
-
-def _ignore(_: Summary) -> None:
-    """Nobody wants to know."""

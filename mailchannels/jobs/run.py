@@ -21,7 +21,7 @@ from .database import JournalError
 from .feed import Feed
 from .journal import NEW, SUCCEEDED, THERE
 from .ledger import Account, Ledger, Settled
-from .summary import SETTINGS_NOT_APPLIED, Problem, Summary, shown
+from .summary import SETTINGS_NOT_APPLIED, Problem, Summary, shown, tell_nobody
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
@@ -192,7 +192,7 @@ class Run(Generic[T, ItemT]):
             self._on_progress(summary)
         except BaseException:
             # It ends the run, and is raised as it is, which it could not be beside another of its kind.
-            self._on_progress = _ignore
+            self._on_progress = tell_nobody
             raise
 
     async def _show_now_and_then(self) -> None:
@@ -295,10 +295,6 @@ class Run(Generic[T, ItemT]):
 
 _TOGETHER: Final = 1_000
 _SENT_BEFORE: Final = "an earlier run may have sent it; in this one "
-
-
-def _ignore(_: Summary) -> None:
-    """Nobody is told any more."""
 
 
 def _state(row: Row[Any], item: BulkProvisionItem) -> int:

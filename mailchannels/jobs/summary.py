@@ -18,7 +18,7 @@ from ..models import Outcome
 if TYPE_CHECKING:
     from ..errors import MailChannelsError
 
-__all__ = ["SETTINGS_NOT_APPLIED", "SHOWN", "Problem", "Summary", "printable", "shown"]
+__all__ = ["SETTINGS_NOT_APPLIED", "SHOWN", "Problem", "Summary", "printable", "shown", "tell_nobody"]
 
 SETTINGS_NOT_APPLIED: Final = "settings_not_applied"
 """The outcome of a success that left settings as they were."""
@@ -237,3 +237,7 @@ class Summary:
         if not problems:
             return _ALL_SUCCEEDED
         return _ONLY_RETRYABLE if self.retryable == problems else _SOME_FAILED
+
+
+def tell_nobody(_: Summary) -> None:
+    """Take the state of a job for whoever does not want to know it, or cannot be told."""

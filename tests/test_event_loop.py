@@ -1,0 +1,193 @@
+"""The event loop behind the blocking face: who is let in, who is let go, and when it is woken."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import threading
+from collections import deque
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import anyio
+import pytest
+from conditions import PATIENCE, asyncio_alone, loop_threads
+
+from mailchannels.event_loop import Errand, EventLoop
+from mailchannels.selector import Selector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.usefixtures("each_event_loop", "no_thread_is_left")
+
+
+@pytest.fixture
+def event_loop() -> Iterator[EventLoop]:
+    """One that has started, and is stopped in the end."""
+    started = EventLoop()
+    started.start()
+    yield started
+    started.stop(nothing)
+
+
+async def nothing() -> None:
+    """An errand that is done at once."""
+
+
+class Hold:
+    """Keeps an event loop busy, so that what comes meanwhile is heard of together."""
+
+    def __init__(self, event_loop: EventLoop) -> None:
+        self._has_begun = threading.Event()
+        self._may_go_on = threading.Event()
+        event_loop.spawn(Errand(self._hold, threading.Event().set))
+        assert self._has_begun.wait(PATIENCE)
+
+    async def _hold(self) -> None:
+        self._has_begun.set()
+        assert self._may_go_on.wait(PATIENCE)
+
+    def end(self) -> None:
+        """Let it go on."""
+        self._may_go_on.set()
+
+
+@asyncio_alone  # uvloop's loops look for nobody
+def test_nobody_is_forgotten_who_comes_just_as_the_event_loop_is_about_to_wait(event_loop: EventLoop) -> None:
+    class Arrivals(deque[Errand]):
+        def __len__(self) -> int:
+            found = super().__len__()
+            is_idle = threading.current_thread() is event_loop.thread and not event_loop._under_way
+            if not found and is_idle and coming:
+                comer = threading.Thread(target=event_loop.spawn, args=(coming.pop(),))
+                comer.start()
+                comer.join()
+            return found
+
+    came = [threading.Event() for _ in range(20)]
+    first, *coming = [Errand(nothing, each.set) for each in came]
+    event_loop._arrivals = Arrivals()
+    event_loop.spawn(first)
+
+    assert [each.wait(PATIENCE) for each in came] == [True] * 20
+
+
+@asyncio_alone  # uvloop's loops do not tell
+def test_the_event_loop_is_not_woken_while_it_is_busy(event_loop: EventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    came = [threading.Event() for _ in range(3)]
+    hold = Hold(event_loop)
+    with monkeypatch.context() as silent:
+        silent.setattr(asyncio.BaseEventLoop, "call_soon_threadsafe", mock.Mock(side_effect=AssertionError))
+        for each in came:
+            assert event_loop.spawn(Errand(nothing, each.set))
+        hold.end()
+
+        assert [each.wait(PATIENCE) for each in came] == [True, True, True]
+
+
+@asyncio_alone  # uvloop's loops do not tell
+def test_whose_errand_has_ended_is_let_go_at_the_end_of_the_round(event_loop: EventLoop) -> None:
+    async def look() -> None:
+        seen.append(ended.is_set())
+
+    ended, looked, seen = threading.Event(), threading.Event(), list[bool]()
+    hold = Hold(event_loop)
+    event_loop.spawn(Errand(nothing, ended.set))
+    event_loop.spawn(Errand(look, looked.set))  # in the same round, after it
+    hold.end()
+
+    assert ended.wait(PATIENCE)
+    assert looked.wait(PATIENCE)
+    assert seen == [False]
+
+
+def test_what_is_cancelled_before_it_has_begun_has_ended_all_the_same(event_loop: EventLoop) -> None:
+    ended = threading.Event()
+    late = Errand(anyio.sleep_forever, ended.set)
+    hold = Hold(event_loop)
+    event_loop.spawn(late)
+    event_loop.cancel(late)  # which it hears of together
+    hold.end()
+
+    assert ended.wait(PATIENCE)
+
+
+def test_what_is_cancelled_as_it_has_just_come_never_begins(event_loop: EventLoop) -> None:
+    async def begin() -> None:
+        begun.append(True)
+
+    async def hand_over_and_cancel() -> None:
+        event_loop.spawn(errand)
+        event_loop._cancel(errand)  # in the same round
+
+    begun: list[bool] = []
+    ended, came = threading.Event(), threading.Event()
+    errand = Errand(begin, ended.set)
+    event_loop.spawn(Errand(hand_over_and_cancel, threading.Event().set))
+    assert ended.wait(PATIENCE)
+    event_loop.spawn(Errand(nothing, came.set))
+
+    assert came.wait(PATIENCE)
+    assert begun == []
+
+
+def test_what_is_cancelled_before_it_has_come_has_ended_all_the_same(event_loop: EventLoop) -> None:
+    ended = threading.Event()
+    event_loop.cancel(Errand(nothing, ended.set))
+
+    assert ended.wait(PATIENCE)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the thread's own end
+def test_an_event_loop_that_something_ends_ends_its_thread_keeps_nobody_waiting_and_takes_nothing_more() -> None:
+    async def end() -> None:
+        begun.set()
+        assert go_on.wait(PATIENCE)
+        asyncio.get_running_loop().stop()
+
+    async def wait() -> None:
+        await anyio.sleep_forever()
+
+    async def farewell() -> None:
+        raise AssertionError("there is nobody left to say it to")
+
+    event_loop, begun, go_on = EventLoop(), threading.Event(), threading.Event()
+    ended = [threading.Event() for _ in range(4)]
+    event_loop.start()
+    event_loop.spawn(Errand(end, ended[0].set))
+    assert begun.wait(PATIENCE)
+    event_loop.spawn(Errand(wait, ended[1].set))  # which it will not come to any more
+    go_on.set()
+    assert event_loop.thread is not None
+    event_loop.thread.join(PATIENCE)
+    assert not event_loop.spawn(Errand(wait, ended[2].set))
+    event_loop.cancel(Errand(wait, ended[3].set))
+    event_loop.stop(farewell)
+
+    assert [each.is_set() for each in ended] == [True, True, True, True]
+    assert loop_threads() == []
+
+
+@pytest.mark.parametrize("may_wait", [True, False])
+@pytest.mark.parametrize("timeout", [None, 0.05, 0])
+@asyncio_alone  # which alone uses it
+def test_a_selector_waits_where_it_is_asked_to_and_may(
+    may_wait: bool, timeout: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+
+    def before(is_about_to_wait: bool) -> bool:
+        told.append(is_about_to_wait)
+        return may_wait
+
+    def select(_: object, timeout: float | None = None) -> list[Any]:
+        told.append(timeout)
+        return []
+
+    monkeypatch.setattr(selectors.DefaultSelector, "select", select)
+    with closing(Selector(before, lambda: told.append("after"))) as selector:
+        selector.select(timeout)
+
+    assert told == [timeout != 0, timeout if may_wait else 0, "after"]
