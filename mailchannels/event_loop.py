@@ -188,9 +188,9 @@ class EventLoop:
         if sys.platform == "win32":  # pragma: no cover  # where what takes any number of sockets tells of no wait
             return asyncio.new_event_loop()
         if find_spec("uvloop") is not None:  # the extra `speed`
-            import uvloop  # noqa: PLC0415
+            from .forkable import ForkableLoop  # noqa: PLC0415
 
-            return uvloop.new_event_loop()
+            return ForkableLoop()
         from .selector import Selector  # noqa: PLC0415
 
         loop = asyncio.SelectorEventLoop(Selector(self._before_look, self._after_look))

@@ -110,6 +110,22 @@ def test_a_child_that_ends_without_close_prints_nothing_and_harms_no_connection_
         assert server.connections == 2
 
 
+def test_a_child_that_leaves_a_client_alone_ends_as_usual_though_its_parent_has_looked_a_name_up() -> None:
+    script = """
+        client.domains.list()
+        child = os.fork()
+        if child == 0:
+            sys.exit(7)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        client.close()
+    """
+    with RawServer(answer(EMPTY_PAGE)) as server:
+        named = server.url.replace("127.0.0.1", "localhost")
+        program = run(script, named, "-W", "ignore::DeprecationWarning")
+
+        assert outcome_of(program) == (0, "7\n", "")
+
+
 def test_a_child_forked_while_a_call_is_under_way_works() -> None:
     script = """
         thread = threading.Thread(target=lambda: print(client.domains.list().total))

@@ -199,7 +199,6 @@ def test_a_key_is_seen_nowhere_where_nothing_is_sent(
         url = {"refused": nobody, "DNS": "https://api.invalid", "certificate": server.url, "queue": nobody}[trouble]
         if trouble == "DNS":
             monkeypatch.setattr(socket, "getaddrinfo", fail)
-            monkeypatch.setitem(sys.modules, "uvloop", None)  # it asks for addresses in a way of its own
         if trouble == "queue":
             settings |= {"rate_limit": 0.01, "queue_timeout": 0}
         # A bulk call would wait for its turns.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import socket
 import threading
 from collections import deque
 from contextlib import closing
@@ -168,6 +169,25 @@ def test_an_event_loop_that_something_ends_ends_its_thread_keeps_nobody_waiting_
 
     assert [each.is_set() for each in ended] == [True, True, True, True]
     assert loop_threads() == []
+
+
+@pytest.mark.parametrize(
+    ("what", "asked"),
+    [("getaddrinfo", ("api.example", 443)), ("getnameinfo", (("192.0.2.1", 443),))],
+)
+def test_names_are_looked_up_in_threads_of_pythons_which_a_forked_child_can_do_without(
+    what: str, asked: tuple[Any, ...], event_loop: EventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def look_up() -> None:
+        found.append(await getattr(asyncio.get_running_loop(), what)(*asked))
+
+    found: list[object] = []
+    ended = threading.Event()
+    monkeypatch.setattr(socket, what, mock.Mock(return_value="what Python found"))
+    event_loop.spawn(Errand(look_up, ended.set))
+
+    assert ended.wait(PATIENCE)
+    assert found == ["what Python found"]
 
 
 @pytest.mark.parametrize("may_wait", [True, False])
