@@ -144,7 +144,7 @@ class _Plain(ast.NodeTransformer):
         return node
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
-        if node.decorator_list:
+        if node.decorator_list and not _is_special(node):
             node.body[1:] = ast.parse(f"return self._aio.{node.name}").body
         self.generic_visit(node)
         return node

@@ -67,18 +67,18 @@ def text(argument: str, value: str, *, at_most: int | None = None) -> str:
     return value
 
 
-def credential(argument: str, value: str) -> str:
-    """Hold that a value can travel in a header as a key or token does; no message shows it."""
+def fault_of_credential(value: object) -> str | None:
+    """Say, without showing it, why a value cannot travel in a header as a key or token does; None where it can.
+
+    It raises nothing, as a traceback may show the variables of this function.
+    """
     if not isinstance(value, str):
-        raise InvalidInput(argument, f"must be text, not {type(value).__name__}")
+        return f"must be text, not {type(value).__name__}"
     if not value:
-        raise InvalidInput(argument, "is empty")
+        return "is empty"
     if not _is_printable_ascii(value):
-        raise InvalidInput(
-            argument,
-            "contains white space, control or non-ASCII characters, which no key has (a line break at the end?)",
-        )
-    return value
+        return "contains white space, control or non-ASCII characters, which no key has (a line break at the end?)"
+    return None
 
 
 def seconds(argument: str, value: float | None) -> float | None:

@@ -30,10 +30,10 @@ def credential(argument: str, value: str | None, variable: str) -> str:
         value, origin = os.environ.get(variable), f"${variable}"
         if value is None:
             raise ConfigurationError(f"{argument}: is missing; pass it or set ${variable}")
-    try:
-        return checks.credential(origin, value)
-    except InvalidInput as error:
-        raise ConfigurationError(str(error)) from None
+    fault = checks.fault_of_credential(value)
+    if fault is not None:
+        raise ConfigurationError(f"{origin}: {fault}")
+    return value
 
 
 def account(argument: str, value: str) -> str:

@@ -43,6 +43,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "models": {"errors"},
     "names": {"errors"},
     "attempt": {"errors"},
+    "secrecy": set(),
     "misfit": {"models"},
     "conversion": {"misfit", "models"},
     "wire": {"errors", "models", "misfit", "conversion"},
@@ -80,13 +81,13 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "entries": {"models", "wire", "checks", "transport"},
     "aio": {
         "errors", "models", "names", "wire", "checks", "inputs", "batches", "entries", "repeats", "pacing",
-        "connections", "messages", "transport", "configuration",
+        "connections", "messages", "transport", "configuration", "secrecy",
     },
     "hybridbox": {
         "errors", "models", "names", "wire", "checks", "columns", "inputs", "operation", "repeats", "verdicts",
-        "batches", "pacing", "connections", "transport", "configuration", "aio", "sync", "blocking",
+        "batches", "pacing", "connections", "transport", "configuration", "secrecy", "aio", "sync", "blocking",
     },
-    "sync": {"aio", "blocking", "models", "errors", "connections", "pacing"},
+    "sync": {"aio", "blocking", "models", "errors", "connections", "pacing", "secrecy"},
     SURFACE: {"aio", "sync", "attempt", "errors", "models", "pacing", "_version"},
     "simulator": set(),
     "jobs": {

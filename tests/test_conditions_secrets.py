@@ -16,13 +16,23 @@ import ssl
 import subprocess
 import sys
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from conditions import PATIENCE, PROJECT, Call, Outcome, Way, names
 from sockets import RawServer, answer, answering, drip, endless, hang_up, refusing_url, reset, stall, truncated
 
-from mailchannels import AsyncMailChannels, BulkLoginLinkResult, LoginLink, MailChannels, MailChannelsError
+from mailchannels import (
+    AsyncMailChannels,
+    BulkLoginLinkResult,
+    ConfigurationError,
+    InvalidInput,
+    LoginLink,
+    MailChannels,
+    MailChannelsError,
+)
+from mailchannels.hybridbox import HybridBox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +40,7 @@ if TYPE_CHECKING:
 
     from sockets import Behaviour
 
+ACCOUNT: Final = "123e4567-e89b-12d3-a456-426614174000"
 CANARY: Final = "c4n4ry"
 KEY: Final = f"{CANARY}-key"
 NEW_KEY: Final = f"{CANARY}-new-key"
@@ -230,14 +241,48 @@ def test_a_key_is_seen_nowhere_in_a_client_open_or_closed(environment: pytest.Mo
     assert not [each for each in text if CANARY in each]
 
 
-@pytest.mark.parametrize("bad", [f"{KEY}\n", f"{KEY} ", f"{KEY}\N{PILE OF POO}", f"\x00{KEY}"])
-@pytest.mark.parametrize("make", [AsyncMailChannels, MailChannels])
+BAD_KEYS: Final = [f"{KEY}\n", f"{KEY} ", f"{KEY}\N{PILE OF POO}", f"\x00{KEY}"]
+
+
+@pytest.mark.parametrize("bad", BAD_KEYS)
+@pytest.mark.parametrize("make", [AsyncMailChannels, MailChannels, partial(HybridBox, ACCOUNT)])
 def test_a_key_that_cannot_be_one_is_refused_without_being_quoted(make: Callable[[str], object], bad: str) -> None:
-    with pytest.raises(MailChannelsError) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         make(bad)
 
-    assert CANARY not in "".join(traceback.format_exception(refused.value))
+    assert CANARY not in "".join(tracebacks(refused.value))
     assert CANARY not in repr((refused.value, refused.value.args, vars(refused.value)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"timeout": 0}, ConfigurationError),
+        ({"rate_limit": -1}, ConfigurationError),
+        ({"transport": "none"}, ConfigurationError),
+        ({"base_url": "http://api.example"}, ConfigurationError),
+        ({"time_out": 3}, TypeError),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("make", [AsyncMailChannels, MailChannels, partial(HybridBox, ACCOUNT)])
+def test_a_key_is_seen_nowhere_where_another_argument_is_refused(
+    make: Callable[..., object], wrong: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error) as refused:
+        make(KEY, **wrong)
+
+    assert CANARY not in "".join(tracebacks(refused.value))
+
+
+@pytest.mark.parametrize(
+    ("domain", "key"), [("a.example", bad.replace(KEY, NEW_KEY)) for bad in BAD_KEYS] + [("", KEY)]
+)
+def test_a_new_key_is_seen_nowhere_where_it_or_its_domain_is_refused(domain: str, key: str, way: Way) -> None:
+    outcomes = way.make("http://127.0.0.1:9", lambda client: client.domains.update_api_key(domain, key))
+
+    assert [type(outcome.error) for outcome in outcomes] == [InvalidInput] * way.users
+    assert not [text for outcome in outcomes for text in shown(outcome) if CANARY in text]
 
 
 def test_a_link_is_there_for_whoever_asks_for_it(way: Way) -> None:

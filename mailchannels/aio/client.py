@@ -10,6 +10,7 @@ import attrs
 from .. import configuration
 from ..connections import AsyncBaseTransport
 from ..pacing import Pacer, Statistics
+from ..secrecy import in_confidence
 from ..transport import Transport
 from .domains import AsyncDomains
 from .lists import AsyncLists
@@ -102,6 +103,7 @@ class AsyncMailChannelsClient(AsyncClient):
         ...     page = await AsyncDomains(client).list(limit=100)
     """
 
+    @in_confidence
     def __init__(
         self,
         api_key: str | None = None,
@@ -147,6 +149,7 @@ class AsyncMailChannels(AsyncMailChannelsClient):
         ...     await client.domains.provision(Domain("example.com", subscription_handle="basic"))
     """
 
+    @in_confidence
     def __init__(
         self,
         api_key: str | None = None,

@@ -597,8 +597,11 @@ class AsyncDomains:
 
         Endpoint: `PUT /domains/{domain}/api-key` (specification 1.2.0).
         """
-        body = Secret(wire.dump({"apiKey": checks.credential("key", key)}), key)
+        fault = checks.fault_of_credential(key)
+        body = None if fault is not None else Secret(wire.dump({"apiKey": key}), key)
         del key  # a traceback that shows variables must not show it
+        if fault is not None:
+            raise InvalidInput("key", fault)
         await self._transport.send(
             "PUT",
             "/domains/{domain}/api-key",

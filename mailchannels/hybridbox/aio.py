@@ -11,6 +11,7 @@ from ..connections import AsyncBaseTransport
 from ..errors import InvalidInput
 from ..inputs import AnyIterable
 from ..pacing import Pacer
+from ..secrecy import in_confidence
 from .creation import Creation, listed
 from .models import BulkMailboxResult, Mailbox, MailboxAlias, MailboxPage, NewMailbox
 
@@ -52,6 +53,7 @@ class AsyncHybridBox(AsyncClient):
         ...     mailbox = await hybridbox.mailboxes.get("jane@example.com")
     """
 
+    @in_confidence
     def __init__(
         self,
         account_id: str,

@@ -8,6 +8,7 @@ from ..blocking import EventLoopThread
 from ..connections import AsyncBaseTransport
 from ..hybridbox.aio import AsyncHybridBox, AsyncMailboxes
 from ..pacing import Pacer
+from ..secrecy import in_confidence
 from ..sync.client import Client
 from .models import BulkMailboxResult, Mailbox, MailboxAlias, MailboxPage, NewMailbox
 
@@ -51,6 +52,7 @@ class HybridBox(Client):
 
     _loop: EventLoopThread[AsyncHybridBox]
 
+    @in_confidence
     def __init__(
         self,
         account_id: str,

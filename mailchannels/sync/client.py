@@ -9,6 +9,7 @@ from ..aio.client import AsyncClient, AsyncMailChannelsClient
 from ..blocking import EventLoopThread
 from ..connections import AsyncBaseTransport
 from ..pacing import Pacer, Statistics
+from ..secrecy import in_confidence
 from .domains import Domains
 from .lists import Lists
 from .service import Service
@@ -103,6 +104,7 @@ class MailChannelsClient(Client):
 
     _loop: EventLoopThread[AsyncMailChannelsClient]
 
+    @in_confidence
     def __init__(
         self,
         api_key: str | None = None,
@@ -145,6 +147,7 @@ class MailChannels(MailChannelsClient):
         ...     client.domains.provision(Domain("example.com", subscription_handle="basic"))
     """
 
+    @in_confidence
     def __init__(
         self,
         api_key: str | None = None,
