@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import anyio
 
 if TYPE_CHECKING:
+    import asyncio
+
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
     from .errors import MailChannelsError
@@ -50,19 +52,24 @@ class Results(AsyncIterator[T], Generic[T]):
         try:
             return await self._receive.receive()
         except anyio.EndOfStream:
-            await self.aclose()
-            if self._background.error is not None:
-                raise self._background.error from None
-            raise StopAsyncIteration from None
+            error = await self._end()
         except BaseException:
             await self.aclose()
             raise
+        try:
+            raise error or StopAsyncIteration
+        finally:
+            del error  # it holds this frame
 
     async def aclose(self) -> None:
         """Cancel what is under way, and wait until it has stopped."""
+        await self._end()
+
+    async def _end(self) -> Exception | None:
         self._receive.close()
-        await self._background.cancel()
+        error = await self._background.cancel()
         self._send.close()  # a task that never began has not
+        return error
 
 
 class Background:
@@ -72,7 +79,8 @@ class Background:
         self._main = main
         self._scope = anyio.CancelScope()
         self._finished: anyio.Event | None = None
-        self.error: Exception | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._error: Exception | None = None
 
     def start(self) -> None:
         """Start it, unless it has started."""
@@ -96,16 +104,20 @@ class Background:
             with self._scope:
                 await self._main()
         except Exception as error:  # noqa: BLE001  # it is raised where the results are read
-            self.error = _only(error)
+            self._error = _only(error)
         finally:
+            # Kept, it would keep what was being read, by way of its error, and open until Python comes to collect them.
+            self._task = None
             finished.set()
 
-    async def cancel(self) -> None:
-        """Cancel it, and wait until it has stopped."""
+    async def cancel(self) -> Exception | None:
+        """Cancel it, wait until it has stopped, and give its error, once."""
         self._scope.cancel()
         if self._finished is not None:
             with anyio.CancelScope(shield=True):
                 await self._finished.wait()
+        error, self._error = self._error, None  # not kept either
+        return error
 
 
 def _only(error: Exception) -> Exception:

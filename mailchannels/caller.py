@@ -82,6 +82,7 @@ class Caller:
         finally:
             self._askers.discard(release)
         if not outcome:
+            self._forget()
             raise asyncio.CancelledError("whoever waited for this call has left")
         return outcome[0]
 
@@ -100,11 +101,18 @@ class Caller:
         self._has_left = True
         for release in [*self._askers]:
             release()
+        self._forget()
 
     def wait(self) -> None:
         """Wait until the call has finished, and do nothing else meanwhile."""
         while not self._has_ended:
             self._next()
+
+    def _forget(self) -> None:
+        """Drop what nobody will do, and with it the iterable to be read: in here it would be kept in a cycle."""
+        with suppress(Empty):
+            while True:
+                self._inbox.get_nowait()
 
     def _next(self) -> Callable[[], None] | None:
         while True:

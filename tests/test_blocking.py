@@ -12,12 +12,14 @@ import sys
 import threading
 from collections import deque
 from contextlib import closing
+from itertools import count
 from queue import SimpleQueue
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import anyio
+import anyio.lowlevel
 import pytest
 from conditions import PATIENCE, asyncio_alone, blocking_client_for, loop_threads, may_use_uvloop, names, tasks_of
 from sockets import EMPTY_PAGE, RawServer, answer, stall, when_released
@@ -34,7 +36,7 @@ from mailchannels import (
 from mailchannels.event_loop import Errand, EventLoop
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 
     from mailchannels.simulator import Simulator
 
@@ -449,19 +451,60 @@ def test_an_iterator_that_is_left_leaves_no_task(simulator: Simulator) -> None:
         assert simulator.requests <= 4
 
 
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Nothing is collected but what nobody holds any more."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize(
+    "begin",
+    [
+        lambda client, inputs: client.domains.iter_bulk_provision(inputs, subscription_handle="demo", concurrency=2),
+        lambda client, inputs: client.domains.iter_bulk_create_login_links(inputs, concurrency=2),
+    ],
+    ids=["provision", "login links"],
+)
+def test_what_an_iterator_reads_is_closed_when_it_is_left_early(
+    begin: Callable[[MailChannels, Iterator[str]], Generator[object, None, None]], simulator: Simulator
+) -> None:
+    def inputs() -> Iterator[str]:
+        try:
+            yield from map("d{}.example".format, count())
+        finally:
+            closed.set()
+
+    async def ask_for_more() -> None:
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
+
+    closed = threading.Event()
+    with blocking_client_for(simulator.base_url) as client:
+        results = begin(client, inputs())
+        next(results)
+        client._loop.call(ask_for_more)  # which nobody answers any more
+        results.close()
+
+        assert closed.wait(PATIENCE)
+
+
 def test_an_iterator_that_is_closed_has_stopped_when_close_returns() -> None:
-    async def count() -> int:
+    async def count_tasks() -> int:
         return len(asyncio.all_tasks())
 
     page = {"successes": [{"domain": {"domain": name}, "code": 201} for name in names(1_000)], "errors": []}
     with RawServer(answer(page), stall()) as server, blocking_client_for(server.url) as client:
-        before = client._loop.call(count)
+        before = client._loop.call(count_tasks)
         results = client.domains.iter_bulk_provision(names(9_000), subscription_handle="demo", concurrency=1)
         next(results)
         server.wait_for_requests(2)
         results.close()
 
-        assert client._loop.call(count) == before
+        assert client._loop.call(count_tasks) == before
 
 
 def test_an_iterator_may_be_collected_just_as_a_call_is_handed_over(blocking_client: MailChannels) -> None:
