@@ -66,8 +66,8 @@ class ProgressDisplay:
             self._has_told_interrupt = True
             if not summary.unread:
                 self._tell(
-                    "interrupted: waiting up to 5 seconds for answers under way, then counting what was not sent;"
-                    " again to stop waiting"
+                    "interrupted: waiting up to 5 seconds for answers under way, then accounting for all the rest;"
+                    " again to stop at once"
                 )
         if self._is_silent:
             return

@@ -4,6 +4,13 @@ It speaks real HTTP on the loopback interface and knows nothing of the rest of t
 of every key, so a key misspelt in the client cannot pass unnoticed here.
 """
 
+try:
+    import starlette  # noqa: F401
+    import uvicorn  # noqa: F401
+except ModuleNotFoundError as error:
+    hint = 'mailchannels.simulator needs more: pip install "mailchannels-sdk[simulator]"'
+    raise ModuleNotFoundError(hint, name=error.name) from None
+
 from .app import Traffic, create_app
 from .faults import Fault, Faults
 from .mailboxes import HybridBox, Mailbox

@@ -114,7 +114,9 @@ def test_on_a_terminal_messages_stand_on_lines_of_their_own_and_not_sent_is_not_
     text = re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]", b"", shown).decode()
     lines = re.split(r"[\r\n]+", text.rstrip())
     assert code == 130
-    assert any(re.fullmatch("mailchannels: interrupted: waiting up to 5 seconds .* stop waiting", ln) for ln in lines)
+    assert any(
+        re.fullmatch("mailchannels: interrupted: waiting up to 5 seconds .* again to stop at once", ln) for ln in lines
+    )
     assert re.search(r"[1-9][0-9,]* not sent", lines[-1])
     assert "failed" not in text
 

@@ -21,6 +21,15 @@ from mailchannels.simulator.mishaps import CONNECTION
 from .conftest import BASE, client_of
 
 
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
+def test_without_its_extra_the_import_says_what_to_install(missing: str) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; import mailchannels.simulator"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30)
+
+    assert done.stderr.endswith('mailchannels.simulator needs more: pip install "mailchannels-sdk[simulator]"\n')
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.com", "::", ""])
 def test_it_listens_on_loopback_only(host: str) -> None:
     with pytest.raises(ValueError, match="loopback"):
