@@ -56,10 +56,7 @@ class Results(AsyncIterator[T], Generic[T]):
         except BaseException:
             await self.aclose()
             raise
-        try:
-            raise error or StopAsyncIteration
-        finally:
-            del error  # it holds this frame
+        raise StopAsyncIteration if error is None else error
 
     async def aclose(self) -> None:
         """Cancel what is under way, and wait until it has stopped."""
@@ -106,7 +103,8 @@ class Background:
         except Exception as error:  # noqa: BLE001  # it is raised where the results are read
             self._error = _only(error)
         finally:
-            # Kept, it would keep what was being read, by way of its error, and open until Python comes to collect them.
+            # The task may hold an error, whose frames hold the input: kept here, they would make a cycle, and a file or
+            # a cursor would stay open until Python comes to collect it. So would the error, which `cancel` gives away.
             self._task = None
             finished.set()
 
@@ -116,7 +114,7 @@ class Background:
         if self._finished is not None:
             with anyio.CancelScope(shield=True):
                 await self._finished.wait()
-        error, self._error = self._error, None  # not kept either
+        error, self._error = self._error, None
         return error
 
 

@@ -21,6 +21,7 @@ from attrs import define, field
 from .caller import Caller, lent, waiting
 from .errors import ConfigurationError
 from .event_loop import Errand, EventLoop, is_of_an_event_loop
+from .secrecy import in_confidence
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -57,11 +58,11 @@ class EventLoopThread(Generic[ClientT_co]):
     """
 
     def __init__(self, open_client: Callable[[], ClientT_co]) -> None:
-        self._open_client = open_client
+        self._open_client = in_confidence(open_client)  # in a forked child it is called without those who wrote it
         self._lock = threading.Lock()
         self._closed = False
         self._warned = False
-        self._running: _Running[ClientT_co] | None = _Running(open_client())
+        self._running: _Running[ClientT_co] | None = _Running(self._open_client())
         self._finalizer = weakref.finalize(self, _Running.stop, self._running, LONGEST_FAREWELL)
         _threads.add(self)
 
@@ -83,10 +84,14 @@ class EventLoopThread(Generic[ClientT_co]):
 
     def prepared(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Callable[[], T]:
         """Put a call off, so that whoever makes it need not keep arguments that are secret."""
-        self._warn_inside_an_event_loop(stacklevel=4)
         caller = Caller()
         start = caller.lending(function, *args, **kwargs)
-        return lambda: self._call(caller, start)
+
+        def call() -> T:
+            self._warn_inside_an_event_loop(stacklevel=4)  # which may be an error
+            return self._call(caller, start)
+
+        return call
 
     def iterate(
         self, function: Callable[P, AsyncGenerator[T, None]], /, *args: P.args, **kwargs: P.kwargs

@@ -64,14 +64,16 @@ class Caller:
         import asyncio  # noqa: PLC0415  # it runs already
 
         event_loop, done = asyncio.get_running_loop(), asyncio.Event()
-        outcome: list[T] = []
+        wanted, outcome = [function], list[T]()
+        del function
 
         def release() -> None:
             with suppress(RuntimeError):  # the client was closed meanwhile, and its loop with it
                 event_loop.call_soon_threadsafe(done.set)
 
         def job() -> None:
-            outcome.append(function())
+            for each in [*wanted]:  # there is none where nobody wants it any more
+                outcome.append(each())
             release()
 
         self._askers.add(release)  # before the look at `_has_left`: whoever leaves does these in the other order
@@ -81,8 +83,10 @@ class Caller:
                 await done.wait()
         finally:
             self._askers.discard(release)
+            # Left in the inbox for good, the job would hold what it reads, and by that the inbox: a file or a cursor
+            # would stay open until Python comes to collect them.
+            wanted.clear()
         if not outcome:
-            self._forget()
             raise asyncio.CancelledError("whoever waited for this call has left")
         return outcome[0]
 
@@ -97,22 +101,15 @@ class Caller:
             job()
 
     def leave(self) -> None:
-        """Do nothing any more, and keep nobody waiting who has asked for it."""
+        """Do nothing any more, and keep nobody waiting who has asked for it; to leave again does nothing."""
         self._has_left = True
         for release in [*self._askers]:
             release()
-        self._forget()
 
     def wait(self) -> None:
         """Wait until the call has finished, and do nothing else meanwhile."""
         while not self._has_ended:
             self._next()
-
-    def _forget(self) -> None:
-        """Drop what nobody will do, and with it the iterable to be read: in here it would be kept in a cycle."""
-        with suppress(Empty):
-            while True:
-                self._inbox.get_nowait()
 
     def _next(self) -> Callable[[], None] | None:
         while True:

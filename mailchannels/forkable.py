@@ -1,7 +1,8 @@
 """uvloop's event loop, such that a forked child survives it.
 
 libuv looks names up in threads of its own, and waits for these as the process ends; so does a forked child, where they
-do not exist, and it crashes. Nothing here knows of clients.
+do not exist, and it crashes. Python's threads are waited for where they are and forgotten where they are not. Nothing
+here knows of clients.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ __all__ = ["ForkableLoop"]
 
 
 class ForkableLoop(uvloop.Loop):
-    """An event loop that looks names up in threads of Python's, as asyncio's own does, and in none of libuv's."""
+    """An event loop that looks names up in threads of Python's for whoever asks it, as anyio and aiohttp do.
+
+    To open a connection by a name without asking, as asyncio's streams do, still takes libuv's.
+    """
 
     async def getaddrinfo(  # noqa: D102  # asyncio's
         self,

@@ -130,7 +130,7 @@ async def repeating(api: respx.Route) -> AsyncIterator[AsyncMailChannels]:
 
 @pytest.fixture(params=["asyncio", "trio", "blocking", "threads"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Way:
-    """Every way of using a client; threads share one on asyncio's own event loop, alone it runs on uvloop's, if any."""
+    """Every way of using a client; a blocking one runs on uvloop, where there is one, unless threads share it."""
     if request.param == "threads":
         monkeypatch.setitem(sys.modules, "uvloop", None)
     return Way(request.param)

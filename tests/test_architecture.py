@@ -61,7 +61,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "forkable": set(),
     "event_loop": {"errors", "forkable", "selector"},
     "caller": {"inputs"},
-    "blocking": {"errors", "caller", "event_loop"},
+    "blocking": {"errors", "caller", "event_loop", "secrecy"},
     "transport": {"errors", "checks", "collector", "wire", "connections", "messages", "pacing", "refusals", "watch"},
     "configuration": {"errors", "checks", "connections", "pacing", "transport", "_version"},
     "background": {"errors"},

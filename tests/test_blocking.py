@@ -33,6 +33,7 @@ from mailchannels import (
     NotFound,
     caller,
 )
+from mailchannels.caller import Caller
 from mailchannels.event_loop import Errand, EventLoop
 
 if TYPE_CHECKING:
@@ -490,6 +491,27 @@ def test_what_an_iterator_reads_is_closed_when_it_is_left_early(
         results.close()
 
         assert closed.wait(PATIENCE)
+
+
+def test_whoever_leaves_a_call_hears_of_its_end_though_it_asks_for_more_just_then() -> None:
+    async def end() -> None:
+        while not who._has_left:
+            await anyio.lowlevel.checkpoint()
+        who.finish()
+        with pytest.raises(asyncio.CancelledError):
+            await who.run_here(object)
+
+    def leave() -> None:
+        who.leave()
+        who.wait()
+
+    who = Caller()
+    thread = threading.Thread(target=leave, daemon=True)
+    thread.start()
+    anyio.run(end)
+    thread.join(PATIENCE)
+
+    assert not thread.is_alive()
 
 
 def test_an_iterator_that_is_closed_has_stopped_when_close_returns() -> None:

@@ -126,6 +126,24 @@ def test_a_child_that_leaves_a_client_alone_ends_as_usual_though_its_parent_has_
         assert outcome_of(program) == (0, "7\n", "")
 
 
+def test_a_child_ends_as_usual_though_its_parent_has_sent_a_request_by_way_of_aiohttp() -> None:
+    pytest.importorskip("aiohttp")
+    script = """
+        from mailchannels.speed import AiohttpTransport
+        client = MailChannels("demo-key", base_url=client.base_url, transport=AiohttpTransport())
+        client.domains.list()
+        child = os.fork()
+        if child == 0:
+            sys.exit(7)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        client.close()
+    """
+    with RawServer(answer(EMPTY_PAGE)) as server:
+        program = run(script, server.url, "-W", "ignore::DeprecationWarning")
+
+        assert outcome_of(program) == (0, "7\n", "")
+
+
 def test_a_child_forked_while_a_call_is_under_way_works() -> None:
     script = """
         thread = threading.Thread(target=lambda: print(client.domains.list().total))

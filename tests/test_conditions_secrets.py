@@ -5,6 +5,7 @@ Whoever reads `link` on purpose gets it; a log, a repr, a traceback or a pickle 
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import gzip
 import json
@@ -18,9 +19,11 @@ import sys
 import traceback
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+from unittest import mock
 
 import pytest
 from conditions import PATIENCE, PROJECT, Call, Outcome, Way, names
+from programs import run
 from sockets import RawServer, answer, answering, drip, endless, hang_up, refusing_url, reset, stall, truncated
 
 from mailchannels import (
@@ -273,6 +276,52 @@ def test_a_key_is_seen_nowhere_where_another_argument_is_refused(
         make(KEY, **wrong)
 
     assert CANARY not in "".join(tracebacks(refused.value))
+
+
+@pytest.mark.parametrize("make", [AsyncMailChannels, MailChannels, partial(HybridBox, ACCOUNT)])
+def test_a_key_is_seen_nowhere_where_ctrl_c_strikes_as_a_client_is_made(
+    make: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailchannels.configuration.Connections", mock.Mock(side_effect=KeyboardInterrupt))
+
+    with pytest.raises(KeyboardInterrupt) as struck:
+        make(KEY)
+
+    assert CANARY not in "".join(tracebacks(struck.value))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
+def test_a_key_is_seen_nowhere_where_a_forked_child_cannot_make_its_client() -> None:
+    script = f"""
+        import traceback
+        client = MailChannels({KEY!r})
+        if os.fork() == 0:
+            os.environ["MAILCHANNELS_BASE_URL"] = "no address"
+            try:
+                client.domains.list()
+            except Exception as error:
+                ours = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][1:]
+                values = [value for frame in ours for name, value in frame.f_locals.items() if name != "self"]
+                print(type(error).__name__, len(ours) > 2, values, flush=True)
+            os._exit(0)
+        os.wait()
+    """
+    program = run(script, "http://127.0.0.1:9", "-W", "ignore::DeprecationWarning")
+
+    assert program.stdout.startswith("ConfigurationError True")
+    assert CANARY not in program.stdout
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_new_key_is_seen_nowhere_where_a_warning_is_an_error() -> None:
+    async def main() -> None:
+        with MailChannels(KEY) as client:
+            client.domains.update_api_key("a.example", NEW_KEY)
+
+    with pytest.raises(RuntimeWarning) as raised:
+        asyncio.run(main())
+
+    assert CANARY not in "".join(tracebacks(raised.value))
 
 
 @pytest.mark.parametrize(
