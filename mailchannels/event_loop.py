@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
 
+    from .selector import Selector
+
 
 @define(eq=False)
 class Errand:
@@ -55,15 +57,15 @@ class EventLoop:
         # Of what is in these, asyncio itself keeps weak references only.
         self._under_way: set[Errand] = set()
         self._farewell: asyncio.Task[None] | None = None
-        # To wake a thread is dear, and so is to have it wait for Python's lock. asyncio's own event loop tells when it
-        # looks at its sockets: it is woken only while it waits for them, and lets whoever waits for it go before it
-        # looks, all together. Another one counts as waiting always.
-        self._tells = False
+        # To wake a thread is dear, and so is to have it wait for Python's lock. asyncio's own event loop tells by its
+        # selector when it looks at its sockets: it is woken only while it waits for them, and lets whoever waits for it
+        # go before it looks, all together. Another one counts as waiting always.
+        self._selector: Selector | None = None
         self._is_waiting = True
         self._ended: deque[Errand] = deque()
         # Whoever comes while a wake is under way goes with it. As long as more receipts are announced than there were,
-        # a wake is sent whose `_receive` has not begun. The announcement follows the wake, and counts from what was
-        # read before it, so that no other thread and no Ctrl-C in between makes it untrue.
+        # a wake is sent whose `_receive`, which follows each, has not begun. The announcement comes after the wake, and
+        # counts from what was read before it, so that no other thread and no Ctrl-C in between makes it untrue.
         self._arrivals: deque[Errand] = deque()
         self._receipts = 0
         self._announced = 0
@@ -114,7 +116,10 @@ class EventLoop:
             return False
         receipts = self._receipts
         if self._is_waiting and self._announced <= receipts:
-            self._wake(self._receive)
+            if self._selector is None:
+                self._wake(self._receive)
+            else:
+                self._selector.ring()
             self._announced = receipts + 1
         return True
 
@@ -184,7 +189,7 @@ class EventLoop:
     def _new_loop(self) -> asyncio.AbstractEventLoop:
         import asyncio  # noqa: PLC0415
 
-        self._tells, self._is_waiting = False, True  # also where one before could not start
+        self._selector, self._is_waiting = None, True  # also where one before could not start
         if sys.platform == "win32":  # pragma: no cover  # where what takes any number of sockets tells of no wait
             return asyncio.new_event_loop()
         if find_spec("uvloop") is not None:  # the extra `speed`
@@ -193,8 +198,13 @@ class EventLoop:
             return ForkableLoop()
         from .selector import Selector  # noqa: PLC0415
 
-        loop = asyncio.SelectorEventLoop(Selector(self._before_look, self._after_look))
-        self._tells = True
+        selector = Selector(self._before_look, self._after_look)
+        try:
+            loop = asyncio.SelectorEventLoop(selector)
+        except BaseException:
+            selector.close()
+            raise
+        self._selector = selector
         return loop
 
     def _before_look(self, is_about_to_wait: bool) -> bool:
@@ -209,8 +219,7 @@ class EventLoop:
 
     def _after_look(self) -> None:
         self._is_waiting = False
-        if self._arrivals:
-            self._receive()
+        self._receive()  # also where nobody has come: the look may have followed a wake, which announced it
 
     @property
     def _is_alive(self) -> bool:
@@ -243,10 +252,10 @@ class EventLoop:
             await errand.main()
         finally:
             self._under_way.discard(errand)
-            if self._tells:
-                self._ended.append(errand)
-            else:
+            if self._selector is None:
                 errand.finished()
+            else:
+                self._ended.append(errand)
 
     def _cancel(self, errand: Errand) -> None:
         if errand.task is not None:

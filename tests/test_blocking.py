@@ -35,6 +35,7 @@ from mailchannels import (
 )
 from mailchannels.caller import Caller
 from mailchannels.event_loop import Errand, EventLoop
+from mailchannels.selector import Selector
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
@@ -93,8 +94,13 @@ def test_a_wait_in_pieces_still_ends_with_the_answer(monkeypatch: pytest.MonkeyP
             OSError(errno.EMFILE, "Too many open files"),
         ),
         ("threading.Thread.start", RuntimeError("can't start new thread")),
+        pytest.param(
+            "os.pipe",
+            OSError(errno.EMFILE, "Too many open files"),
+            marks=pytest.mark.skipif(sys.platform == "win32", reason="no event loop takes a pipe there"),
+        ),
     ],
-    ids=["loop", "thread"],
+    ids=["loop", "thread", "pipe"],
 )
 def test_an_event_loop_that_cannot_start_is_an_error_until_it_can(
     what: str, error: Exception, simulator: Simulator
@@ -124,20 +130,19 @@ def test_the_event_loop_is_uvloops_where_that_is_installed(simulator: Simulator)
 def test_a_call_that_the_event_loop_takes_before_the_caller_goes_on_keeps_none_after_it_waiting(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kind = asyncio.SelectorEventLoop
-    wake = kind.call_soon_threadsafe
+    taken, receive, ring = threading.Event(), EventLoop._receive, Selector.ring
 
-    def wake_and_wait(loop: asyncio.SelectorEventLoop, callback: Any, *args: Any, **given: Any) -> None:
-        taken = threading.Event()
+    def receive_and_tell(event_loop: EventLoop) -> None:
+        receive(event_loop)
+        taken.set()
 
-        def take() -> None:
-            callback(*args)
-            taken.set()
-
-        wake(loop, take, **given)
+    def ring_and_wait(selector: Selector) -> None:
+        taken.clear()
+        ring(selector)
         assert taken.wait(PATIENCE)
 
-    monkeypatch.setattr(kind, "call_soon_threadsafe", wake_and_wait)
+    monkeypatch.setattr(EventLoop, "_receive", receive_and_tell)
+    monkeypatch.setattr(Selector, "ring", ring_and_wait)
     with blocking_client_for(simulator.base_url) as client:
         assert [client.domains.list().total for _ in range(3)] == [0, 0, 0]
 

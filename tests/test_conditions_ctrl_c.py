@@ -17,6 +17,8 @@ from conditions import DOMAIN, PATIENCE, PROJECT, asyncio_alone, blocking_client
 from programs import without_uvloop
 from sockets import EMPTY_PAGE, RawServer, answer, stall
 
+from mailchannels.selector import Selector
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
@@ -82,13 +84,12 @@ def test_ctrl_c_cancels_a_call_within_half_a_second_and_the_client_works_on() ->
 def test_ctrl_c_just_before_or_after_a_call_is_handed_over_stops_it_and_the_client_works_on(
     is_sent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kind = asyncio.SelectorEventLoop
-    wake = kind.call_soon_threadsafe
+    ring = Selector.ring
 
-    def interrupted(loop: asyncio.SelectorEventLoop, callback: Callable[[], None]) -> None:
-        monkeypatch.setattr(kind, "call_soon_threadsafe", wake)
+    def interrupted(selector: Selector) -> None:
+        monkeypatch.setattr(Selector, "ring", ring)
         if is_sent:
-            wake(loop, callback)
+            ring(selector)
         raise KeyboardInterrupt
 
     async def count() -> int:
@@ -97,7 +98,7 @@ def test_ctrl_c_just_before_or_after_a_call_is_handed_over_stops_it_and_the_clie
     with RawServer(answer(EMPTY_PAGE), stall()) as server, blocking_client_for(server.url) as client:
         client.domains.list()
         before = client._loop.call(count)
-        monkeypatch.setattr(kind, "call_soon_threadsafe", interrupted)
+        monkeypatch.setattr(Selector, "ring", interrupted)
         with pytest.raises(KeyboardInterrupt):
             client.domains.provision(DOMAIN)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import selectors
 import socket
 import threading
 from collections import deque
 from contextlib import closing
+from io import FileIO
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -75,12 +77,39 @@ def test_nobody_is_forgotten_who_comes_just_as_the_event_loop_is_about_to_wait(e
     assert [each.wait(PATIENCE) for each in came] == [True] * 20
 
 
+@asyncio_alone  # uvloop's loops let no test get between
+def test_whoever_is_taken_before_the_wake_for_it_keeps_none_after_it_waiting(event_loop: EventLoop) -> None:
+    class Arrivals(deque[Errand]):
+        def append(self, errand: Errand) -> None:
+            super().append(errand)
+            if errand is first:
+                event_loop._wake(lambda: None)
+                assert came[0].wait(PATIENCE)
+                wait_until_it_waits()
+
+    def wait_until_it_waits() -> None:
+        while not event_loop._is_waiting:
+            threading.Event().wait(0.001)
+
+    came = [threading.Event() for _ in range(3)]
+    first, between, last = [Errand(nothing, each.set) for each in came]
+    event_loop._arrivals = Arrivals()
+    event_loop.spawn(first)
+    event_loop.cancel(between)  # heard of after the wake
+    assert came[1].wait(PATIENCE)
+    wait_until_it_waits()
+    event_loop.spawn(last)
+
+    assert came[2].wait(PATIENCE)
+
+
 @asyncio_alone  # uvloop's loops do not tell
 def test_the_event_loop_is_not_woken_while_it_is_busy(event_loop: EventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
     came = [threading.Event() for _ in range(3)]
     hold = Hold(event_loop)
     with monkeypatch.context() as silent:
         silent.setattr(asyncio.BaseEventLoop, "call_soon_threadsafe", mock.Mock(side_effect=AssertionError))
+        silent.setattr(Selector, "ring", mock.Mock(side_effect=AssertionError))
         for each in came:
             assert event_loop.spawn(Errand(nothing, each.set))
         hold.end()
@@ -211,3 +240,46 @@ def test_a_selector_waits_where_it_is_asked_to_and_may(
         selector.select(timeout)
 
     assert told == [timeout != 0, timeout if may_wait else 0, "after"]
+
+
+@pytest.fixture
+def selector() -> Iterator[Selector]:
+    """One that always may wait."""
+    with closing(Selector(lambda _: True, lambda: None)) as made:
+        yield made
+
+
+@asyncio_alone  # which alone uses it
+def test_a_selector_that_rings_ends_one_wait_without_a_word_and_waits_again(selector: Selector) -> None:
+    thread = threading.Thread(target=selector.select)
+    thread.start()
+    selector.ring()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+    for _ in range(100_000):  # more than a pipe takes
+        selector.ring()
+    while selectors.DefaultSelector.select(selector, 0):
+        assert selector.select() == []
+
+
+@asyncio_alone  # which alone uses it
+def test_a_selector_that_rings_still_finds_the_sockets(selector: Selector) -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        key = selector.register(one, selectors.EVENT_READ)
+        other.send(b"!")
+        selector.ring()
+
+        assert selector.select() == [(key, selectors.EVENT_READ)]
+
+
+@asyncio_alone  # which alone uses it
+def test_a_selector_that_is_closed_rings_nowhere(selector: Selector) -> None:
+    selector.close()
+    reader, writer = os.pipe()  # with the numbers that have come free
+    os.set_blocking(reader, False)
+    selector.ring()
+
+    with FileIO(reader) as end, FileIO(writer, "w"):
+        assert end.read() is None
