@@ -65,7 +65,8 @@ class EventLoop:
         self._ended: deque[Errand] = deque()
         # Whoever comes while a wake is under way goes with it. As long as more receipts are announced than there were,
         # a wake is sent whose `_receive`, which follows each, has not begun. The announcement comes after the wake, and
-        # counts from what was read before it, so that no other thread and no Ctrl-C in between makes it untrue.
+        # counts from what was read before it, so that no other thread and no Ctrl-C in between makes it untrue. One
+        # receipt too many costs a wake at most.
         self._arrivals: deque[Errand] = deque()
         self._receipts = 0
         self._announced = 0
@@ -170,7 +171,8 @@ class EventLoop:
         try:
             self._run_loop(serve, started)
         finally:
-            if self._loop is not None:  # otherwise it has not begun, and may be started again
+            # Otherwise it has not begun, and may be started again, or has been.
+            if self._loop is not None and started is self._coming:
                 with self._lock:
                     self._is_stopping = True
                     left = [*self._under_way, *self._arrivals, *self._ended]
@@ -219,7 +221,7 @@ class EventLoop:
 
     def _after_look(self) -> None:
         self._is_waiting = False
-        self._receive()  # also where nobody has come: the look may have followed a wake, which announced it
+        self._receive()  # also where nobody is left: whoever sent a wake has announced it
 
     @property
     def _is_alive(self) -> bool:

@@ -1,8 +1,8 @@
 """A selector that tells before and after it looks at the sockets, and that another thread can wake.
 
 An event loop that is busy can so take in what other threads bring and hand out what it owes them, once a round. One
-that waits is woken by a byte in a pipe: to be called takes asyncio three times the system calls and a callback. Nothing
-here knows of event loops, or of what is brought.
+that waits is woken by a byte in a pipe: to be called takes asyncio a system call, an exception and a callback more.
+Nothing here knows of event loops, or of what is brought.
 """
 
 from __future__ import annotations
@@ -33,7 +33,12 @@ class Selector(selectors.DefaultSelector):
         super().__init__()
         self._before = before
         self._after = after
-        heard, bell = os.pipe()
+        try:
+            heard, bell = os.pipe()
+        except OSError:
+            super().close()
+            raise
+        os.set_blocking(heard, False)
         os.set_blocking(bell, False)
         # As files, which know that they are closed: their numbers may be somebody else's by then.
         self._heard, self._bell = FileIO(heard, "r"), FileIO(bell, "w")

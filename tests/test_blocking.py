@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from contextlib import closing
 from itertools import count
+from pathlib import Path
 from queue import SimpleQueue
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,6 @@ from mailchannels import (
 )
 from mailchannels.caller import Caller
 from mailchannels.event_loop import Errand, EventLoop
-from mailchannels.selector import Selector
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
@@ -85,7 +85,23 @@ def test_a_wait_in_pieces_still_ends_with_the_answer(monkeypatch: pytest.MonkeyP
         assert client.domains.list().total == 0
 
 
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Nothing is collected but what nobody holds any more."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def files_open() -> int:
+    """How many files this process has open, where the system tells."""
+    files = Path("/dev/fd")
+    return len([*files.iterdir()]) if files.exists() else 0
+
+
 @asyncio_alone  # uvloop's loops open files where no test can get between
+@pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize(
     ("what", "error"),
     [
@@ -108,11 +124,13 @@ def test_an_event_loop_that_cannot_start_is_an_error_until_it_can(
     client = blocking_client_for(simulator.base_url)
 
     with closing(client):
+        before = files_open()
         with pytest.MonkeyPatch.context() as exhausted:
             exhausted.setattr(what, mock.Mock(side_effect=error))
             for _ in range(2):
                 with pytest.raises(ConfigurationError, match=f"no event loop can be started: .*{error.args[-1]}"):
                     client.domains.list()
+        assert files_open() == before
 
         assert client.domains.list().total == 0
 
@@ -124,27 +142,6 @@ def test_the_event_loop_is_uvloops_where_that_is_installed(simulator: Simulator)
     with blocking_client_for(simulator.base_url) as client:
         assert client._loop.call(is_uvloops) == may_use_uvloop()
         assert client.domains.list().total == 0
-
-
-@asyncio_alone  # uvloop's loops let no test get between
-def test_a_call_that_the_event_loop_takes_before_the_caller_goes_on_keeps_none_after_it_waiting(
-    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    taken, receive, ring = threading.Event(), EventLoop._receive, Selector.ring
-
-    def receive_and_tell(event_loop: EventLoop) -> None:
-        receive(event_loop)
-        taken.set()
-
-    def ring_and_wait(selector: Selector) -> None:
-        taken.clear()
-        ring(selector)
-        assert taken.wait(PATIENCE)
-
-    monkeypatch.setattr(EventLoop, "_receive", receive_and_tell)
-    monkeypatch.setattr(Selector, "ring", ring_and_wait)
-    with blocking_client_for(simulator.base_url) as client:
-        assert [client.domains.list().total for _ in range(3)] == [0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -455,15 +452,6 @@ def test_an_iterator_that_is_left_leaves_no_task(simulator: Simulator) -> None:
 
         assert tasks_of(client) == before
         assert simulator.requests <= 4
-
-
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    """Nothing is collected but what nobody holds any more."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.mark.usefixtures("no_collector")

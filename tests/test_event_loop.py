@@ -8,6 +8,7 @@ import selectors
 import socket
 import threading
 from collections import deque
+from concurrent.futures import Future
 from contextlib import closing
 from io import FileIO
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ import anyio
 import pytest
 from conditions import PATIENCE, asyncio_alone, loop_threads
 
+from mailchannels import ConfigurationError
 from mailchannels.event_loop import Errand, EventLoop
 from mailchannels.selector import Selector
 
@@ -77,6 +79,76 @@ def test_nobody_is_forgotten_who_comes_just_as_the_event_loop_is_about_to_wait(e
     assert [each.wait(PATIENCE) for each in came] == [True] * 20
 
 
+def wait_until_it_waits(event_loop: EventLoop) -> None:
+    """Return once the event loop is about to wait."""
+    while not event_loop._is_waiting:
+        threading.Event().wait(0.001)
+
+
+@asyncio_alone  # uvloop's loops let no test get between
+def test_whoever_is_taken_while_the_wake_is_sent_keeps_none_after_it_waiting(
+    event_loop: EventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, receive, ring = threading.Event(), EventLoop._receive, Selector.ring
+
+    def receive_and_tell(event_loop: EventLoop) -> None:
+        receive(event_loop)
+        taken.set()
+
+    def ring_and_wait(selector: Selector) -> None:
+        taken.clear()
+        ring(selector)
+        assert taken.wait(PATIENCE)
+
+    monkeypatch.setattr(EventLoop, "_receive", receive_and_tell)
+    monkeypatch.setattr(Selector, "ring", ring_and_wait)
+    for came in [threading.Event() for _ in range(3)]:
+        wait_until_it_waits(event_loop)
+        event_loop.spawn(Errand(nothing, came.set))
+
+        assert came.wait(PATIENCE)
+
+
+@asyncio_alone  # uvloop's loops let no test get between
+def test_one_wake_is_enough_for_all_who_come_before_it_is_heard(
+    event_loop: EventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came = [threading.Event() for _ in range(3)]
+    wait_until_it_waits(event_loop)
+    with monkeypatch.context() as unheard:
+        unheard.setattr(Selector, "ring", rings := mock.Mock())
+        for each in came:
+            event_loop.spawn(Errand(nothing, each.set))
+    assert event_loop._selector is not None
+    event_loop._selector.ring()
+
+    assert rings.call_count == 1
+    assert [each.wait(PATIENCE) for each in came] == [True, True, True]
+
+
+@asyncio_alone  # uvloop's loops let no test get between
+def test_an_event_loop_that_could_not_start_does_not_end_the_one_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail_and_linger(future: Future[None], error: BaseException) -> None:
+        fail(future, error)
+        assert go_on.wait(PATIENCE)
+
+    fail, go_on, came, event_loop = Future.set_exception, threading.Event(), threading.Event(), EventLoop()
+    monkeypatch.setattr(Future, "set_exception", fail_and_linger)
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr(asyncio, "SelectorEventLoop", mock.Mock(side_effect=OSError))
+        with pytest.raises(ConfigurationError):
+            event_loop.start()
+    failed = event_loop.thread
+    event_loop.start()
+    go_on.set()
+    assert failed is not None
+    failed.join(PATIENCE)
+
+    assert event_loop.spawn(Errand(nothing, came.set))
+    assert came.wait(PATIENCE)
+    event_loop.stop(nothing)
+
+
 @asyncio_alone  # uvloop's loops let no test get between
 def test_whoever_is_taken_before_the_wake_for_it_keeps_none_after_it_waiting(event_loop: EventLoop) -> None:
     class Arrivals(deque[Errand]):
@@ -85,11 +157,7 @@ def test_whoever_is_taken_before_the_wake_for_it_keeps_none_after_it_waiting(eve
             if errand is first:
                 event_loop._wake(lambda: None)
                 assert came[0].wait(PATIENCE)
-                wait_until_it_waits()
-
-    def wait_until_it_waits() -> None:
-        while not event_loop._is_waiting:
-            threading.Event().wait(0.001)
+                wait_until_it_waits(event_loop)
 
     came = [threading.Event() for _ in range(3)]
     first, between, last = [Errand(nothing, each.set) for each in came]
@@ -97,7 +165,7 @@ def test_whoever_is_taken_before_the_wake_for_it_keeps_none_after_it_waiting(eve
     event_loop.spawn(first)
     event_loop.cancel(between)  # heard of after the wake
     assert came[1].wait(PATIENCE)
-    wait_until_it_waits()
+    wait_until_it_waits(event_loop)
     event_loop.spawn(last)
 
     assert came[2].wait(PATIENCE)
@@ -276,10 +344,11 @@ def test_a_selector_that_rings_still_finds_the_sockets(selector: Selector) -> No
 
 @asyncio_alone  # which alone uses it
 def test_a_selector_that_is_closed_rings_nowhere(selector: Selector) -> None:
+    number = selector._bell.fileno()
     selector.close()
-    reader, writer = os.pipe()  # with the numbers that have come free
+    reader, writer = os.pipe()
     os.set_blocking(reader, False)
-    selector.ring()
+    with FileIO(reader) as end, FileIO(writer, "w"), FileIO(os.dup2(writer, number), "w"):  # the number is taken anew
+        selector.ring()
 
-    with FileIO(reader) as end, FileIO(writer, "w"):
         assert end.read() is None

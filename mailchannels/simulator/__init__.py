@@ -7,9 +7,9 @@ of every key, so a key misspelt in the client cannot pass unnoticed here.
 try:
     import starlette  # noqa: F401
     import uvicorn  # noqa: F401
-except ModuleNotFoundError as error:
-    hint = 'mailchannels.simulator needs more: pip install "mailchannels-sdk[simulator]"'
-    raise ModuleNotFoundError(hint, name=error.name) from None
+except ModuleNotFoundError as _error:
+    _hint = 'mailchannels.simulator needs more: pip install "mailchannels-sdk[simulator]"'
+    raise ModuleNotFoundError(_hint, name=_error.name) from None
 
 from .app import Traffic, create_app
 from .faults import Fault, Faults
