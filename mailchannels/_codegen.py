@@ -3,9 +3,10 @@
     python mailchannels/_codegen.py            write the files
     python mailchannels/_codegen.py --check    only say what differs; exit 1 if anything does
 
-A public coroutine becomes a method of the same signature and docstring that hands the call to the event loop's thread,
-an async generator becomes a generator; `__init__` and special methods are taken over without `await`, private names
-stay behind. Ruff then formats the text and drops the imports that nothing needs any more.
+A public coroutine becomes a method of the same signature and docstring that makes the call in the calling thread, or
+hands it to the event loop's thread where it has tasks; an async generator becomes a generator; `__init__` and special
+methods are taken over without `await`, private names stay behind. Ruff then formats the text and drops the imports that
+nothing needs any more.
 """
 
 from __future__ import annotations
@@ -153,7 +154,13 @@ class _Plain(ast.NodeTransformer):
         if node.name == "aclose" and not self._is_job:
             node.body[1:] = ast.parse("self._loop.close()").body
         elif not _is_special(node):
-            way = "iterate" if any(isinstance(part, ast.Yield) for part in ast.walk(node)) else "call"
+            parts = [*ast.walk(node)]
+            way = "call"
+            if any(isinstance(part, ast.Yield) for part in parts):
+                way = "iterate"
+            # Whoever goes through an async generator runs tasks, and so does a job.
+            elif self._is_job or any(getattr(part, "is_async", False) for part in parts):
+                way = "call_on_event_loop"
             passed_on = ", ".join([f"self._aio.{node.name}", *_arguments(node.args)])
             # What the async form drops, so that no traceback that shows variables shows it, the blocking one drops too.
             dropped = [ast.unparse(part) for part in node.body if isinstance(part, ast.Delete)]
@@ -163,7 +170,7 @@ class _Plain(ast.NodeTransformer):
         fields = {name: value for name, value in ast.iter_fields(node) if name != "name"}
         self.generic_visit(node)
         if node.name == "aclose" and self._is_job:
-            node.body[1:] = ast.parse("return self._loop.call(self._aio.aclose)").body
+            node.body[1:] = ast.parse("return self._loop.call_on_event_loop(self._aio.aclose)").body
         return ast.FunctionDef(name=self._plain.get(node.name, node.name), **fields)
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:

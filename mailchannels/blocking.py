@@ -1,6 +1,8 @@
-"""How a blocking client calls an async one, which lives on an event loop in a thread of its own.
+"""How a blocking client calls an async one.
 
-A call is a coroutine that runs there while the calling thread waits. The loop belongs to a process: a forked child
+A call that only makes requests runs in the calling thread, over sockets that block. What has tasks - bulk calls, jobs,
+iterators - runs on an event loop in a thread of its own, while the calling thread waits; and so does every call of a
+client whose requests go through a proxy or a transport that was given. All of this belongs to a process: a forked child
 opens its own, with connections of its own. Nothing here knows of the API.
 """
 
@@ -11,7 +13,7 @@ import sys
 import threading
 import warnings
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
 from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar
 
@@ -21,6 +23,7 @@ from attrs import define, field
 from .caller import Caller, lent, waiting
 from .errors import ConfigurationError
 from .event_loop import Errand, EventLoop, is_of_an_event_loop
+from .inline import run_inline
 from .secrecy import in_confidence
 
 P = ParamSpec("P")
@@ -33,6 +36,14 @@ LONGEST_FAREWELL: Final = 2.0
 
 class Closable(Protocol):
     """An async client, as far as this room knows it."""
+
+    def _can_block(self) -> bool:
+        """Whether calls can be made without an event loop."""
+        ...
+
+    def _hang_up(self) -> None:
+        """Close the connections of such calls."""
+        ...
 
     async def aclose(self) -> None:
         """Close it."""
@@ -47,6 +58,7 @@ class _Running(Generic[ClientT_co]):
 
     def stop(self, patience: float | None = None) -> None:
         """Close the client and end the thread."""
+        self.client._hang_up()  # noqa: SLF001  # what only this room needs of a client
         self.event_loop.stop(self.client.aclose, patience)
 
 
@@ -71,8 +83,29 @@ class EventLoopThread(Generic[ClientT_co]):
         """The async client of this process."""
         return self._of_this_process().client
 
-    def call(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a coroutine function and give what it returns or raises.
+    def call(self, function: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a coroutine function that does nothing but make requests, and give what it returns or raises."""
+        make = self.prepared(function, *args, **kwargs)
+        del args, kwargs  # a traceback that shows variables must not show a key
+        return make(5)
+
+    def prepared(
+        self, function: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Callable[..., T]:
+        """Put such a call off, so that whoever makes it need not keep arguments that are secret."""
+        caller = Caller()
+        start = caller.lending(function, *args, **kwargs)
+
+        def call(stacklevel: int = 4) -> T:
+            self._warn_inside_an_event_loop(stacklevel)  # which may be an error
+            if self._usable().client._can_block():  # noqa: SLF001
+                return run_inline(start)
+            return self._call(caller, start)
+
+        return call
+
+    def call_on_event_loop(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a coroutine function that may have tasks, and give what it returns or raises.
 
         Ctrl-C cancels it and waits until it has stopped.
         """
@@ -81,17 +114,6 @@ class EventLoopThread(Generic[ClientT_co]):
         start = caller.lending(function, *args, **kwargs)
         del args, kwargs  # a traceback that shows variables must not show a key
         return self._call(caller, start)
-
-    def prepared(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Callable[[], T]:
-        """Put a call off, so that whoever makes it need not keep arguments that are secret."""
-        caller = Caller()
-        start = caller.lending(function, *args, **kwargs)
-
-        def call() -> T:
-            self._warn_inside_an_event_loop(stacklevel=4)  # which may be an error
-            return self._call(caller, start)
-
-        return call
 
     def iterate(
         self, function: Callable[P, AsyncGenerator[T, None]], /, *args: P.args, **kwargs: P.kwargs
@@ -180,12 +202,16 @@ class EventLoopThread(Generic[ClientT_co]):
         if not is_of_an_event_loop():  # two of them, each collecting what is the other's, would wait for each other
             caller.wait()
 
-    def _started(self) -> EventLoop:
+    def _usable(self) -> _Running[ClientT_co]:
         if self._closed:
             raise ConfigurationError("this client is closed; create another one")
-        event_loop = self._of_this_process().event_loop
-        if threading.current_thread() is event_loop.thread:
+        running = self._of_this_process()
+        if threading.current_thread() is running.event_loop.thread:
             raise ConfigurationError("a blocking client cannot be called from its own event loop")
+        return running
+
+    def _started(self) -> EventLoop:
+        event_loop = self._usable().event_loop
         if not event_loop.is_started:
             with self._lock:
                 if self._closed:

@@ -22,6 +22,8 @@ from .transport import Transport
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .lines import Lines
+
 
 def credential(argument: str, value: str | None, variable: str) -> str:
     """Find a key or token among the arguments or in the environment; no message ever shows it."""
@@ -85,19 +87,22 @@ def open_transport(
     if transport is not None and not isinstance(transport, AsyncBaseTransport):
         raise ConfigurationError("transport: must be an httpx.AsyncBaseTransport, also for a blocking client")
     name, value = header
-    connections = Connections(
-        base_url=base_url + root,
-        headers={
-            name: value,
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip",
-            "User-Agent": f"mailchannels-sdk/{__version__}",
-        },
-        limit=max_connections,
-        transport=transport,
-    )
+    url = base_url + root
+    headers = {
+        name: value,
+        "Accept": "application/json",
+        "Accept-Encoding": "gzip",
+        "User-Agent": f"mailchannels-sdk/{__version__}",
+    }
+
+    def open_lines() -> Lines:
+        from .lines import Lines  # noqa: PLC0415  # whoever stays async need not wait for httpcore's blocking half
+
+        return Lines(base_url=url, headers=headers, limit=max_connections)
+
     return Transport(
-        connections,
+        Connections(base_url=url, headers=headers, limit=max_connections, transport=transport),
+        open_lines=open_lines if transport is None else None,
         pacer=rate_limit if rate_limit is None or isinstance(rate_limit, Pacer) else Pacer(rate_limit),
         timeout=timeout,
         queue_timeout=queue_timeout,

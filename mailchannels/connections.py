@@ -9,7 +9,6 @@ instead of adding to it. Nothing here knows of JSON, retries or the API.
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from functools import lru_cache
@@ -27,14 +26,8 @@ from httpx import AsyncBaseTransport
 from .bodies import Decoder, NoBodyError
 from .connecting import Connecting
 from .environment import certificates, no_certificates, proxy_for, unusable_proxy
-from .errors import (
-    ConfigurationError,
-    ConnectError,
-    ConnectionLost,
-    ConnectionStalled,
-    RequestTimeout,
-    UnexpectedResponse,
-)
+from .errors import ConfigurationError, RequestTimeout
+from .failures import lost, not_connected, silent, stalled, unreadable
 from .messages import Reply, Request, content_of
 from .watch import Silence, Watch
 
@@ -175,10 +168,11 @@ class Connections:
                         await transport.aclose()
         if whole:
             return reply
-        here = f"{request.method} {request.path}"
-        if request.sent:
-            raise ConnectionStalled(f"{here}: the server said nothing for too long")
-        raise RequestTimeout(f"{here}: no connection to {self.base_url} came about in time", maybe_applied=False)
+        raise silent(request, self.base_url)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await anyio.sleep(seconds)
 
     async def aclose(self) -> None:
         """Close every idle connection; those in use close as their requests end.
@@ -221,20 +215,15 @@ class Connections:
                 with anyio.CancelScope(shield=True):
                     await response.aclose()
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
-            raise _connect_error(error, self.base_url) from error
+            raise not_connected(error, self.base_url) from error
         except httpx.DecodingError as error:  # of a transport that was given and reads bodies itself
-            raise UnexpectedResponse(
-                "the body cannot be decompressed", status=0, method=request.method, path=request.path
-            ) from error
+            raise unreadable("the body cannot be decompressed", request, status=0) from error
         except (httpx.TransportError, httpx.StreamError, OSError) as error:  # OSError: of a transport that was given
             if isinstance(error, httpx.TransportError) and not request.sent:  # a proxy that made no tunnel
-                raise _connect_error(error, self.base_url) from error
-            here = f"{request.method} {request.path}"
+                raise not_connected(error, self.base_url) from error
             if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
-                raise ConnectionStalled(f"{here}: the server said nothing for too long") from error
-            raise ConnectionLost(
-                f"{here}: the connection broke before the answer was complete ({_said(error)})"
-            ) from error
+                raise stalled(request) from error
+            raise lost(error, request) from error
         return Reply(response.status_code, {name.lower(): value for name, value in response.headers.items()}, body)
 
     def _httpx_request(self, request: Request, extensions: dict[str, Any], watch: Watch) -> httpx.Request:
@@ -271,9 +260,7 @@ class Connections:
                         pass
             if response.status_code >= _FIRST_ERROR:
                 return b""  # the status says what matters
-            raise UnexpectedResponse(
-                str(error), status=response.status_code, method=request.method, path=request.path
-            ) from None
+            raise unreadable(str(error), request, response.status_code) from None
 
     def permits(self) -> anyio.Semaphore:
         """Give the permits to send.
@@ -322,24 +309,3 @@ def _process_of(transport: AsyncBaseTransport) -> int:
     """Name the process that a transport of a caller's was first used in: no other may share its sockets."""
     process: int = vars(transport).setdefault("_mailchannels_process", os.getpid())
     return process
-
-
-def _connect_error(error: httpx.TransportError, base_url: str) -> ConnectError:
-    cause: BaseException | None = error
-    seen: set[int] = set()  # whoever raises an error from one that it caused makes a ring of them
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
-        # aiohttp has a kind of its own, which says nothing more, and is raised from the one that does.
-        if isinstance(cause, ssl.SSLCertVerificationError) and hasattr(cause, "verify_message"):
-            return ConnectError(
-                f"the certificate of {base_url} could not be verified ({getattr(cause, 'verify_message', cause)});"
-                " set SSL_CERT_FILE to"
-                " your own CA bundle, or pass transport=httpx.AsyncHTTPTransport(verify=...)",
-                retryable=False,
-            )
-        cause = cause.__cause__ or cause.__context__
-    return ConnectError(f"no connection to {base_url} ({_said(error)})")
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

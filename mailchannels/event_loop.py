@@ -1,7 +1,7 @@
 """A daemon thread with an asyncio event loop in it, to which other threads hand coroutines.
 
-anyio's portal does the same and more, at three times the price of a hop from one thread to the other, which every
-blocking call pays. Nothing here knows of clients.
+anyio's portal does the same and more, at three times the price of a hop from one thread to the other. Nothing here
+knows of clients.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
-
-    from .selector import Selector
 
 
 @define(eq=False)
@@ -57,19 +55,7 @@ class EventLoop:
         # Of what is in these, asyncio itself keeps weak references only.
         self._under_way: set[Errand] = set()
         self._farewell: asyncio.Task[None] | None = None
-        # To wake a thread is dear, and so is to have it wait for Python's lock. asyncio's own event loop tells by its
-        # selector when it looks at its sockets: it is woken only while it waits for them, and lets whoever waits for it
-        # go before it looks, all together. Another one counts as waiting always.
-        self._selector: Selector | None = None
-        self._is_waiting = True
-        self._ended: deque[Errand] = deque()
-        # Whoever comes while a wake is under way goes with it. As long as more receipts are announced than there were,
-        # a wake is sent whose `_receive`, which follows each, has not begun. The announcement comes after the wake, and
-        # counts from what was read before it, so that no other thread and no Ctrl-C in between makes it untrue. One
-        # receipt too many costs a wake at most.
         self._arrivals: deque[Errand] = deque()
-        self._receipts = 0
-        self._announced = 0
 
     @property
     def is_started(self) -> bool:
@@ -108,21 +94,15 @@ class EventLoop:
 
     def spawn(self, errand: Errand) -> bool:
         """Run an errand of another thread's; say whether it is taken, which it is not where the event loop stops."""
-        with self._lock:  # for no longer: while a wake is sent, other threads run, which would have to wait for it
+        with self._lock:
             is_taken = not self._is_stopping
             if is_taken:
                 self._arrivals.append(errand)
-        if not is_taken:
+        if is_taken:
+            self._wake(self._receive)
+        else:
             errand.finished()
-            return False
-        receipts = self._receipts
-        if self._is_waiting and self._announced <= receipts:
-            if self._selector is None:
-                self._wake(self._receive)
-            else:
-                self._selector.ring()
-            self._announced = receipts + 1
-        return True
+        return is_taken
 
     def cancel(self, errand: Errand) -> None:
         """Cancel an errand, from any thread, also where Ctrl-C has kept `spawn` from its end."""
@@ -175,7 +155,7 @@ class EventLoop:
             if self._loop is not None and started is self._coming:
                 with self._lock:
                     self._is_stopping = True
-                    left = [*self._under_way, *self._arrivals, *self._ended]
+                    left = [*self._under_way, *self._arrivals]
                 for errand in left:
                     errand.finished()
 
@@ -191,37 +171,12 @@ class EventLoop:
     def _new_loop(self) -> asyncio.AbstractEventLoop:
         import asyncio  # noqa: PLC0415
 
-        self._selector, self._is_waiting = None, True  # also where one before could not start
-        if sys.platform == "win32":  # pragma: no cover  # where what takes any number of sockets tells of no wait
-            return asyncio.new_event_loop()
-        if find_spec("uvloop") is not None:  # the extra `speed`
+        if sys.platform != "win32" and find_spec("uvloop") is not None:  # the extra `speed`
             from .forkable import ForkableLoop  # noqa: PLC0415
 
             return ForkableLoop()
-        from .selector import Selector  # noqa: PLC0415
-
-        selector = Selector(self._before_look, self._after_look)
-        try:
-            loop = asyncio.SelectorEventLoop(selector)
-        except BaseException:
-            selector.close()
-            raise
-        self._selector = selector
-        return loop
-
-    def _before_look(self, is_about_to_wait: bool) -> bool:
-        """On the event loop: let go whose errands have ended, and do not wait where somebody has come meanwhile."""
-        while self._ended:
-            self._ended.popleft().finished()
-        if is_about_to_wait:
-            # In this order, and without the lock, in which a thread may wait for this one, as it collects a generator.
-            self._is_waiting = True  # whoever comes from now on sends a wake
-            self._is_waiting = not self._arrivals
-        return self._is_waiting
-
-    def _after_look(self) -> None:
-        self._is_waiting = False
-        self._receive()  # also where nobody is left: whoever sent a wake has announced it
+        # By its class: the policy that a program has set is for its own event loops.
+        return asyncio.SelectorEventLoop() if sys.platform != "win32" else asyncio.new_event_loop()
 
     @property
     def _is_alive(self) -> bool:
@@ -242,7 +197,6 @@ class EventLoop:
 
     def _receive(self) -> None:
         """Begin what was handed over."""
-        self._receipts += 1  # first: whoever comes from here on sends a wake
         while self._arrivals:
             errand = self._arrivals.popleft()
             errand.task = self._started.create_task(self._run(errand), context=errand.context)
@@ -254,10 +208,7 @@ class EventLoop:
             await errand.main()
         finally:
             self._under_way.discard(errand)
-            if self._selector is None:
-                errand.finished()
-            else:
-                self._ended.append(errand)
+            errand.finished()
 
     def _cancel(self, errand: Errand) -> None:
         if errand.task is not None:

@@ -5,8 +5,9 @@ Nothing here knows of connections, JSON or the API.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from http import HTTPStatus
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from attrs import define, field
 
@@ -59,3 +60,47 @@ class Reply:
             return HTTPStatus(self.status).phrase
         except ValueError:
             return "unknown status"
+
+
+class Turn(AbstractContextManager["Turn"], Protocol):
+    """Leave to use a connection, given back where its `with` ends.
+
+    Attributes:
+        patience: For how many more seconds the call may wait before it is sent; None for as long as it takes.
+    """
+
+    patience: float | None
+
+
+class Carrier(Protocol):
+    """What takes requests to one server and brings their answers, whether it waits on an event loop or blocks."""
+
+    async def permit(self, patience: float | None) -> Turn:
+        """Wait for leave to send, at most `patience` seconds.
+
+        Raises:
+            RequestTimeout: None came.
+        """
+        ...
+
+    async def exchange(self, request: Request, longest: float, longest_silence: float) -> Reply:
+        """Send a request and read its answer.
+
+        Args:
+            request: The request.
+            longest: Seconds that it may take.
+            longest_silence: Seconds that the server may let pass without a sign of life, connecting included.
+
+        Raises:
+            OutOfTime: It took longer.
+            ConnectError: No connection came about.
+            ConnectionLost: It broke before the answer was complete.
+            ConnectionStalled: The server was silent for too long.
+            RequestTimeout: So it was before anything was sent.
+            UnexpectedResponse: The answer cannot be decoded or is larger than 64 MB.
+        """
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...

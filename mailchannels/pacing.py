@@ -11,6 +11,7 @@ import os
 import random
 import threading
 import weakref
+from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Final
 
@@ -117,12 +118,15 @@ class Pacer:
             >>> import anyio
             >>> anyio.run(Pacer(95.0).wait_turn)
         """
+        return await self._wait_turn(patience, anyio.sleep)
+
+    async def _wait_turn(self, patience: float | None, sleep: Callable[[float], Awaitable[None]]) -> float:
         turn = self._reserve(patience)
         try:
             wait = turn - monotonic()
             if wait <= 0:
                 return 0.0
-            await anyio.sleep(wait)
+            await sleep(wait)
         except BaseException:
             with self._lock:
                 heapq.heappush(self._returned, turn)

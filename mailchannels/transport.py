@@ -6,6 +6,7 @@ know which endpoints there are, and `connections` below it does not know what a 
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from math import inf
 from time import monotonic
@@ -13,11 +14,9 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 
-import anyio
 from attrs import define
 
 from . import checks, collector, wire
-from .connections import Connections
 from .errors import (
     APIError,
     ConnectError,
@@ -27,7 +26,8 @@ from .errors import (
     RequestError,
     RequestTimeout,
 )
-from .messages import Body, Reply, Request
+from .inline import is_inline
+from .messages import Body, Carrier, Reply, Request
 from .pacing import RetryBudget, Statistics, back_off
 from .refusals import Refusals, unexpected
 from .watch import OutOfTime
@@ -35,6 +35,8 @@ from .watch import OutOfTime
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from .connections import Connections
+    from .lines import Lines
     from .pacing import Pacer
 
 T = TypeVar("T")
@@ -102,12 +104,13 @@ class Answer:
 
 
 class Transport:
-    """Sends the calls of one client."""
+    """Sends the calls of one client, be it from an event loop or from threads that block."""
 
     def __init__(
         self,
         connections: Connections,
         *,
+        open_lines: Callable[[], Lines] | None,
         pacer: Pacer | None,
         timeout: float,
         queue_timeout: float | None,
@@ -115,6 +118,10 @@ class Transport:
         secret: str,
     ) -> None:
         self._connections = connections
+        self._open_lines = open_lines
+        self._lines: Lines | None = None
+        self._has_hung_up = False
+        self._lock = threading.Lock()
         self.pacer = pacer
         self._timeout = timeout
         self._queue_timeout = queue_timeout
@@ -191,11 +198,17 @@ class Transport:
             path = template.format_map({name: quote(value, safe="") for name, value in segments.items()})
         request = Request(method, path, path + _query_string(query), body)
         allowed = checks.seconds("timeout", timeout) or self._timeout
-        with await self._connections.permit(None if patient else self._queue_timeout) as permit:
-            await self._wait_turn(permit.patience)
+        carrier: Carrier = self._connections
+        if is_inline():
+            assert self.lines is not None  # noqa: S101  # whoever runs calls inline asks first
+            carrier = self.lines
+        with await carrier.permit(None if patient else self._queue_timeout) as turn:
+            await self._wait_turn(carrier, turn.patience)
             with suppress(OutOfTime):
                 deadline = monotonic() + allowed
-                return await self._attempts(request, deadline, on_attempt, repeatable=repeatable, patient=patient)
+                return await self._attempts(
+                    carrier, request, deadline, on_attempt, repeatable=repeatable, patient=patient
+                )
         late = f"{method} {path}: no answer within the timeout of {allowed:g} s"
         if request.sent and not request.answered:
             raise ConnectionStalled(late)
@@ -203,6 +216,7 @@ class Transport:
 
     async def _attempts(
         self,
+        carrier: Carrier,
         request: Request,
         deadline: float,
         on_attempt: Callable[[], None] | None,
@@ -215,7 +229,8 @@ class Transport:
         while True:
             attempt += 1
             failure: RequestError | APIError
-            self.statistics.requests += 1
+            with self._lock:
+                self.statistics.requests += 1
             if on_attempt is not None:
                 on_attempt()
             sent = monotonic()
@@ -223,9 +238,7 @@ class Transport:
             may_repeat = repeatable and not has_stalled and attempt <= self.max_retries and self.budget.is_left
             longest = deadline - sent
             try:
-                reply = await self._connections.exchange(
-                    request, longest, longest * SHARE_OF_SILENCE if may_repeat else inf
-                )
+                reply = await carrier.exchange(request, longest, longest * SHARE_OF_SILENCE if may_repeat else inf)
             except ConnectError as error:
                 failure, repeat, leaves_doubt = error, error.retryable, False
             except RequestError as error:
@@ -249,10 +262,10 @@ class Transport:
             has_stalled = has_stalled or isinstance(failure, RequestTimeout)
             # Another attempt takes about as long, unless all of that was silence.
             needed = 0.0 if isinstance(failure, RequestTimeout) else monotonic() - sent
-            if not await self._wait(failure, attempt, deadline - needed):
+            if not await self._wait(carrier, failure, attempt, deadline - needed):
                 raise failure
 
-    async def _wait(self, failure: RequestError | APIError, attempt: int, latest: float) -> bool:
+    async def _wait(self, carrier: Carrier, failure: RequestError | APIError, attempt: int, latest: float) -> bool:
         """Wait before the next attempt, or say at once that it would come too late or too often."""
         asked = failure.retry_after if isinstance(failure, APIError) else None
         if asked is not None and asked > LONGEST_RETRY_AFTER:
@@ -261,30 +274,37 @@ class Transport:
         wait = 0.0 if isinstance(failure, RequestTimeout) else asked or back_off(attempt)
         if monotonic() + wait >= latest or not self.budget.spend():
             return False
-        await self._sleep(wait)
+        await self._sleep(carrier, wait)
         try:
-            await self._wait_turn(latest - monotonic())
+            await self._wait_turn(carrier, latest - monotonic())
         except RequestTimeout:
             return False
-        self.statistics.retries += 1
+        with self._lock:
+            self.statistics.retries += 1
         return True
 
     async def pause(self, attempt: int) -> None:
         """Wait before a part of a bulk call is tried for another time."""
-        await self._sleep(back_off(attempt))
+        await self._sleep(self._connections, back_off(attempt))
 
-    async def _sleep(self, seconds: float) -> None:
-        await anyio.sleep(seconds)
-        self.statistics.seconds_backed_off += seconds
+    async def _sleep(self, carrier: Carrier, seconds: float) -> None:
+        await carrier.sleep(seconds)
+        with self._lock:
+            self.statistics.seconds_backed_off += seconds
 
-    async def _wait_turn(self, patience: float | None) -> None:
+    async def _wait_turn(self, carrier: Carrier, patience: float | None) -> None:
         if self.pacer is not None:
-            self.statistics.seconds_paced += await self.pacer.wait_turn(patience)
+            waited = await self.pacer._wait_turn(patience, carrier.sleep)  # noqa: SLF001  # as whoever waits here waits
+            if waited:
+                with self._lock:
+                    self.statistics.seconds_paced += waited
 
     def _heed(self, reply: Reply, sent: float) -> None:
         """Let the pace follow what the API can take."""
         limited = reply.status in REFUSED_UNREAD
-        self.statistics.rate_limited += limited
+        if limited:
+            with self._lock:
+                self.statistics.rate_limited += 1
         if self.pacer is not None:
             if limited:
                 self.pacer.slow_down(sent)
@@ -321,8 +341,26 @@ class Transport:
         """
         self._connections.permits()
 
+    @property
+    def lines(self) -> Lines | None:
+        """What carries the calls that are run inline; None where they cannot be, as all go through one transport."""
+        if self._lines is None and self._open_lines is not None:
+            with self._lock:
+                if self._lines is None:
+                    self._lines = self._open_lines()
+                    if self._has_hung_up:
+                        self._lines.close()
+        return self._lines
+
+    def hang_up(self) -> None:
+        """Close the connections of calls that are run inline."""
+        with self._lock:
+            self._has_hung_up = True
+        if self._lines is not None:
+            self._lines.close()
+
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the connections of the event loop."""
         await self._connections.aclose()
 
 

@@ -85,3 +85,35 @@ class Watch:
 
     def _next(self, now: float) -> float:
         return min(self._end, now + self._longest_silence)
+
+
+class Patience:
+    """What `Watch` is to a task, for a thread that blocks: it says before each wait how long that may take.
+
+    Args:
+        longest: Seconds for everything together.
+        longest_silence: Seconds from one sign of life to the next.
+    """
+
+    def __init__(self, longest: float, longest_silence: float) -> None:
+        self._end = monotonic() + longest
+        self._longest_silence = longest_silence
+        self.hear()
+
+    def hear(self) -> None:
+        """Take a sign of life."""
+        self._silent_until = monotonic() + self._longest_silence
+
+    def left(self) -> float:
+        """Give the seconds that the next wait may take.
+
+        Raises:
+            Silence: No sign of life came for too long.
+            OutOfTime: Everything together took too long.
+        """
+        now = monotonic()
+        if now >= self._end:
+            raise OutOfTime
+        if now >= self._silent_until:
+            raise Silence
+        return min(self._end, self._silent_until) - now

@@ -156,6 +156,11 @@ def loop_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "mailchannels"]
 
 
+def list_on_event_loop(client: MailChannels) -> list[Domain]:
+    """Make a call that takes the event loop of a blocking client, which one that lists a single page does not."""
+    return [*client.domains.iter_list()]
+
+
 def tasks_of(client: MailChannels) -> int:
     """How many tasks a blocking client's event loop has, once all have come to rest."""
 
@@ -163,4 +168,4 @@ def tasks_of(client: MailChannels) -> int:
         await anyio.wait_all_tasks_blocked()
         return len(asyncio.all_tasks())
 
-    return client._loop.call(count)
+    return client._loop.call_on_event_loop(count)

@@ -7,10 +7,12 @@ import shutil
 import ssl
 import subprocess
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.lowlevel
+import httpcore
 import httpx
 import pytest
 import pytest_asyncio
@@ -20,10 +22,12 @@ from conditions import PATIENCE, Way, loop_threads
 from contract.case import KEY
 
 from mailchannels import AsyncMailChannels, Domain, MailChannels
+from mailchannels.lines import Lines
+from mailchannels.network import Network
 from mailchannels.simulator import Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
 HERE = "http://127.0.0.1:9"  # nothing listens there: what respx does not answer fails
@@ -45,7 +49,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> set[tuple[str, str]]:
     seen: set[tuple[str, str]] = set()
     if not specification.PATH.exists():
         return seen
-    handle = httpx.AsyncHTTPTransport.handle_async_request
+    handle, handle_blocking = httpx.AsyncHTTPTransport.handle_async_request, httpcore.HTTPConnection.handle_request
 
     async def judge(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
         if not request.url.path.startswith(specification.ROOT):
@@ -56,7 +60,26 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> set[tuple[str, str]]:
             specification.judge_answer(request, response.status_code, await response.aread())
         return response
 
+    # Under this name respx finds it.
+    def handle_request(connection: httpcore.HTTPConnection, request: httpcore.Request) -> httpcore.Response:
+        ours = isinstance(connection._network_backend, Network)
+        if not ours or not request.url.target.startswith(specification.ROOT.encode()):
+            return handle_blocking(connection, request)
+        assert isinstance(request.stream, Iterable)
+        pieces = [*request.stream]
+        request.stream = iter(pieces)
+        url = httpx.URL(scheme="http", host=request.url.host.decode(), raw_path=request.url.target)
+        same = httpx.Request(request.method.decode(), url, headers=request.headers)
+        seen.add(specification.judge_request(same, b"".join(pieces)))
+        response = handle_blocking(connection, request)
+        if httpx.Headers(response.headers).get("server") == "mailchannels-simulator":
+            specification.judge_answer(same, response.status, response.read())
+            response.close()
+            return httpcore.Response(response.status, headers=response.headers, content=response.content)
+        return response
+
     monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", judge)
+    monkeypatch.setattr(httpcore.HTTPConnection, "handle_request", handle_request)
     return seen
 
 
@@ -145,7 +168,11 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         recorded.append(seconds)
         await anyio.lowlevel.checkpoint()
 
-    monkeypatch.setattr("mailchannels.transport.anyio.sleep", sleep)
+    async def sleep_blocking(_: Lines, seconds: float) -> None:
+        recorded.append(seconds)
+
+    monkeypatch.setattr(anyio, "sleep", sleep)
+    monkeypatch.setattr(Lines, "sleep", sleep_blocking)
     monkeypatch.setattr(random, "uniform", lambda _, longest: longest)
     return recorded
 

@@ -13,11 +13,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
-from conditions import DOMAIN, PATIENCE, PROJECT, asyncio_alone, blocking_client_for, names, tasks_of
+from conditions import DOMAIN, PATIENCE, PROJECT, blocking_client_for, list_on_event_loop, names, tasks_of
 from programs import without_uvloop
 from sockets import EMPTY_PAGE, RawServer, answer, stall
 
-from mailchannels.selector import Selector
+from mailchannels.event_loop import EventLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,30 +79,29 @@ def test_ctrl_c_cancels_a_call_within_half_a_second_and_the_client_works_on() ->
         assert server.lines == ["POST /inbound/v1/domains HTTP/1.1", "GET /inbound/v1/domains HTTP/1.1"]
 
 
-@asyncio_alone  # uvloop's loops let no test get between
 @pytest.mark.parametrize("is_sent", [False, True], ids=["before", "after"])
 def test_ctrl_c_just_before_or_after_a_call_is_handed_over_stops_it_and_the_client_works_on(
     is_sent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ring = Selector.ring
+    wake = EventLoop._wake
 
-    def interrupted(selector: Selector) -> None:
-        monkeypatch.setattr(Selector, "ring", ring)
+    def interrupted(event_loop: EventLoop, function: Callable[[], None]) -> bool:
+        monkeypatch.setattr(EventLoop, "_wake", wake)
         if is_sent:
-            ring(selector)
+            wake(event_loop, function)
         raise KeyboardInterrupt
 
     async def count() -> int:
         return len(asyncio.all_tasks())  # without waiting until they have come to rest
 
     with RawServer(answer(EMPTY_PAGE), stall()) as server, blocking_client_for(server.url) as client:
-        client.domains.list()
-        before = client._loop.call(count)
-        monkeypatch.setattr(Selector, "ring", interrupted)
+        list_on_event_loop(client)
+        before = client._loop.call_on_event_loop(count)
+        monkeypatch.setattr(EventLoop, "_wake", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            client.domains.provision(DOMAIN)
+            client.domains.bulk_provision(["a.example"], subscription_handle="demo")
 
-        assert client._loop.call(count) == before
+        assert client._loop.call_on_event_loop(count) == before
         assert is_sent or len(server.requests) == 1  # once sent, it may have left before it was stopped
 
 

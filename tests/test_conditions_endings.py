@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 import pytest
-from conditions import PATIENCE, Call, blocking_client_for, bulk_provision, list_domains, loop_threads, names, provision
+from conditions import (
+    PATIENCE,
+    Call,
+    blocking_client_for,
+    bulk_provision,
+    list_domains,
+    list_on_event_loop,
+    loop_threads,
+    names,
+    provision,
+)
 from programs import outcome_of, run
 from sockets import EMPTY_PAGE, RawServer, answer, stall, when_released
 
@@ -35,16 +45,37 @@ pytestmark = pytest.mark.usefixtures("environment", "each_event_loop", "no_threa
 def test_closing_ends_the_thread_and_its_connections() -> None:
     with RawServer(answer(EMPTY_PAGE)) as server:
         client = blocking_client_for(server.url)
-        client.domains.list()
+        list_on_event_loop(client)
         client.close()
 
         assert loop_threads() == []
         server.wait_until_all_are_closed()
 
 
+def test_closing_closes_the_connections_of_calls_that_took_no_thread() -> None:
+    with RawServer(answer(EMPTY_PAGE)) as server:
+        client = blocking_client_for(server.url)
+        client.domains.list()
+        assert loop_threads() == []
+        client.close()
+
+        server.wait_until_all_are_closed()
+
+
+def test_a_client_that_is_dropped_closes_the_connections_of_calls_that_took_no_thread() -> None:
+    with RawServer(answer(EMPTY_PAGE)) as server:
+        client = blocking_client_for(server.url)
+        client.domains.list()
+
+        del client
+        gc.collect()
+
+        server.wait_until_all_are_closed()
+
+
 def test_closing_twice_does_nothing(simulator: Simulator) -> None:
     client = blocking_client_for(simulator.base_url)
-    client.domains.list()
+    list_on_event_loop(client)
 
     client.close()
     client.close()
@@ -100,7 +131,7 @@ def test_closing_in_the_middle_of_an_iteration_reports_no_trouble(
 
 def test_a_client_that_is_dropped_ends_its_thread(simulator: Simulator) -> None:
     client = blocking_client_for(simulator.base_url)
-    client.domains.list()
+    list_on_event_loop(client)
     (thread,) = loop_threads()
 
     del client
@@ -112,7 +143,7 @@ def test_a_client_that_is_dropped_ends_its_thread(simulator: Simulator) -> None:
 
 def test_a_client_that_is_dropped_in_its_own_thread_ends_it(simulator: Simulator) -> None:
     clients = [blocking_client_for(simulator.base_url)]
-    clients[0].domains.list()
+    list_on_event_loop(clients[0])
     (thread,) = loop_threads()
     dropped = threading.Event()
 
@@ -132,9 +163,10 @@ def test_a_client_that_is_dropped_in_its_own_thread_ends_it(simulator: Simulator
 # Whole programs
 
 
-def test_leaving_without_close_prints_nothing() -> None:
+@pytest.mark.parametrize("listing", ["client.domains.list()", "list(client.domains.iter_list())"])
+def test_leaving_without_close_prints_nothing(listing: str) -> None:
     with RawServer(answer(EMPTY_PAGE)) as server:
-        program = run("client.domains.list()", server.url, "-W", "error")
+        program = run(listing, server.url, "-W", "error")
 
         server.wait_until_all_are_closed()
         assert outcome_of(program) == (0, "", "")
@@ -159,12 +191,13 @@ def test_leaving_in_the_middle_of_an_iteration_prints_nothing(simulator: Simulat
     assert outcome_of(program) == (0, "1000\n", "")
 
 
-def test_leaving_while_another_thread_waits_for_an_answer_prints_nothing() -> None:
-    script = """
+@pytest.mark.parametrize("listing", ["client.domains.list()", "list(client.domains.iter_list())"])
+def test_leaving_while_another_thread_waits_for_an_answer_prints_nothing(listing: str) -> None:
+    script = f"""
         from contextlib import suppress
         def call():
             with suppress(Exception):
-                client.domains.list()
+                {listing}
         threading.Thread(target=call, daemon=True).start()
         sys.stdin.readline()
     """

@@ -16,7 +16,7 @@ import anyio
 import httpx
 import pytest
 import trio
-from conditions import PATIENCE, blocking_client_for, loop_threads, names
+from conditions import PATIENCE, Call, blocking_client_for, list_domains, list_on_event_loop, loop_threads, names
 from sockets import EMPTY_PAGE, RawServer, answer, in_groups_of, stall
 
 from mailchannels import (
@@ -78,7 +78,7 @@ def test_fifty_threads_make_ten_thousand_calls_through_one_pool_and_one_pacer(mo
         with client, ThreadPoolExecutor(50) as pool:
             pages = [*pool.map(lambda _: client.domains.list(), range(10_000))]
 
-            assert len(loop_threads()) == 1
+            assert loop_threads() == []
 
     assert [page.total for page in pages] == [0] * 10_000
     assert len(server.requests) == len(turns) == 10_000
@@ -99,11 +99,12 @@ def test_bulk_calls_of_several_threads_do_not_mix(blocking_client: MailChannels)
     assert provisioned == [[f"t{number}-{name}" for name in names(1_500)] for number in range(4)]
 
 
-def test_a_client_closed_by_another_thread_ends_the_calls_under_way() -> None:
+@pytest.mark.parametrize("call", [list_domains, list_on_event_loop], ids=lambda call: call.__name__)
+def test_a_client_closed_by_another_thread_ends_the_calls_under_way(call: Call) -> None:
     with RawServer(stall()) as server:
         client = blocking_client_for(server.url)
         with ThreadPoolExecutor(3) as pool:
-            calls = [pool.submit(client.domains.list) for _ in range(3)]
+            calls = [pool.submit(call, client) for _ in range(3)]
             server.wait_for_requests(3)
             client.close()
             errors = [call.exception(PATIENCE) for call in calls]
@@ -139,7 +140,7 @@ def test_a_first_call_that_meets_close_is_refused_and_leaves_no_thread(
     monkeypatch.setattr(client._loop, "_lock", gate)
 
     with ThreadPoolExecutor(1) as pool:
-        call = pool.submit(client.domains.list)
+        call = pool.submit(list_on_event_loop, client)
         assert gate.reached.wait(PATIENCE)
         client.close()
         gate.opened.set()
@@ -156,9 +157,9 @@ def test_first_calls_that_meet_start_one_event_loop(simulator: Simulator, monkey
 
     with blocking_client_for(simulator.base_url) as client, ThreadPoolExecutor(1) as pool:
         monkeypatch.setattr(client._loop, "_lock", gate)
-        call = pool.submit(client.domains.list)
+        call = pool.submit(list_on_event_loop, client)
         assert gate.reached.wait(PATIENCE)
-        first = client.domains.list()
+        first = list_on_event_loop(client)
         gate.opened.set()
 
         assert call.result(PATIENCE) == first
@@ -173,9 +174,9 @@ def test_first_calls_in_a_forked_child_that_meet_open_one_client(
     with blocking_client_for(simulator.base_url) as client, ThreadPoolExecutor(1) as pool:
         client._loop._leave_to_parent()  # as in a child, whose only thread is the one that forked
         monkeypatch.setattr(client._loop, "_lock", gate)
-        call = pool.submit(client.domains.list)
+        call = pool.submit(list_on_event_loop, client)
         assert gate.reached.wait(PATIENCE)
-        first = client.domains.list()
+        first = list_on_event_loop(client)
         gate.opened.set()
 
         assert call.result(PATIENCE) == first
@@ -186,7 +187,7 @@ def test_a_client_that_is_closed_twice_at_once_is_closed_when_either_returns(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = blocking_client_for(simulator.base_url)
-    client.domains.list()
+    list_on_event_loop(client)
     (thread,) = loop_threads()
     waiting, both_wait = threading.Barrier(3), threading.Event()
     farewell, join = client._loop.client.aclose, thread.join
@@ -314,6 +315,6 @@ def test_its_own_event_loop_may_not_call_it(blocking_client: MailChannels) -> No
         blocking_client.domains.list()
 
     with pytest.raises(ConfigurationError, match="cannot be called from its own event loop"):
-        blocking_client._loop.call(main)
+        blocking_client._loop.call_on_event_loop(main)
 
     assert blocking_client.domains.list().total == 0

@@ -1,16 +1,11 @@
-"""The event loop behind the blocking face: who is let in, who is let go, and when it is woken."""
+"""The event loop behind the blocking face: who is let in and who is let go."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import selectors
 import socket
 import threading
-from collections import deque
 from concurrent.futures import Future
-from contextlib import closing
-from io import FileIO
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -20,7 +15,6 @@ from conditions import PATIENCE, asyncio_alone, loop_threads
 
 from mailchannels import ConfigurationError
 from mailchannels.event_loop import Errand, EventLoop
-from mailchannels.selector import Selector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,73 +53,6 @@ class Hold:
         self._may_go_on.set()
 
 
-@asyncio_alone  # uvloop's loops look for nobody
-def test_nobody_is_forgotten_who_comes_just_as_the_event_loop_is_about_to_wait(event_loop: EventLoop) -> None:
-    class Arrivals(deque[Errand]):
-        def __len__(self) -> int:
-            found = super().__len__()
-            is_idle = threading.current_thread() is event_loop.thread and not event_loop._under_way
-            if not found and is_idle and coming:
-                comer = threading.Thread(target=event_loop.spawn, args=(coming.pop(),))
-                comer.start()
-                comer.join()
-            return found
-
-    came = [threading.Event() for _ in range(20)]
-    first, *coming = [Errand(nothing, each.set) for each in came]
-    event_loop._arrivals = Arrivals()
-    event_loop.spawn(first)
-
-    assert [each.wait(PATIENCE) for each in came] == [True] * 20
-
-
-def wait_until_it_waits(event_loop: EventLoop) -> None:
-    """Return once the event loop is about to wait."""
-    while not event_loop._is_waiting:
-        threading.Event().wait(0.001)
-
-
-@asyncio_alone  # uvloop's loops let no test get between
-def test_whoever_is_taken_while_the_wake_is_sent_keeps_none_after_it_waiting(
-    event_loop: EventLoop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    taken, receive, ring = threading.Event(), EventLoop._receive, Selector.ring
-
-    def receive_and_tell(event_loop: EventLoop) -> None:
-        receive(event_loop)
-        taken.set()
-
-    def ring_and_wait(selector: Selector) -> None:
-        taken.clear()
-        ring(selector)
-        assert taken.wait(PATIENCE)
-
-    monkeypatch.setattr(EventLoop, "_receive", receive_and_tell)
-    monkeypatch.setattr(Selector, "ring", ring_and_wait)
-    for came in [threading.Event() for _ in range(3)]:
-        wait_until_it_waits(event_loop)
-        event_loop.spawn(Errand(nothing, came.set))
-
-        assert came.wait(PATIENCE)
-
-
-@asyncio_alone  # uvloop's loops let no test get between
-def test_one_wake_is_enough_for_all_who_come_before_it_is_heard(
-    event_loop: EventLoop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    came = [threading.Event() for _ in range(3)]
-    wait_until_it_waits(event_loop)
-    with monkeypatch.context() as unheard:
-        unheard.setattr(Selector, "ring", rings := mock.Mock())
-        for each in came:
-            event_loop.spawn(Errand(nothing, each.set))
-    assert event_loop._selector is not None
-    event_loop._selector.ring()
-
-    assert rings.call_count == 1
-    assert [each.wait(PATIENCE) for each in came] == [True, True, True]
-
-
 @asyncio_alone  # uvloop's loops let no test get between
 def test_an_event_loop_that_could_not_start_does_not_end_the_one_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail_and_linger(future: Future[None], error: BaseException) -> None:
@@ -147,58 +74,6 @@ def test_an_event_loop_that_could_not_start_does_not_end_the_one_after_it(monkey
     assert event_loop.spawn(Errand(nothing, came.set))
     assert came.wait(PATIENCE)
     event_loop.stop(nothing)
-
-
-@asyncio_alone  # uvloop's loops let no test get between
-def test_whoever_is_taken_before_the_wake_for_it_keeps_none_after_it_waiting(event_loop: EventLoop) -> None:
-    class Arrivals(deque[Errand]):
-        def append(self, errand: Errand) -> None:
-            super().append(errand)
-            if errand is first:
-                event_loop._wake(lambda: None)
-                assert came[0].wait(PATIENCE)
-                wait_until_it_waits(event_loop)
-
-    came = [threading.Event() for _ in range(3)]
-    first, between, last = [Errand(nothing, each.set) for each in came]
-    event_loop._arrivals = Arrivals()
-    event_loop.spawn(first)
-    event_loop.cancel(between)  # heard of after the wake
-    assert came[1].wait(PATIENCE)
-    wait_until_it_waits(event_loop)
-    event_loop.spawn(last)
-
-    assert came[2].wait(PATIENCE)
-
-
-@asyncio_alone  # uvloop's loops do not tell
-def test_the_event_loop_is_not_woken_while_it_is_busy(event_loop: EventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
-    came = [threading.Event() for _ in range(3)]
-    hold = Hold(event_loop)
-    with monkeypatch.context() as silent:
-        silent.setattr(asyncio.BaseEventLoop, "call_soon_threadsafe", mock.Mock(side_effect=AssertionError))
-        silent.setattr(Selector, "ring", mock.Mock(side_effect=AssertionError))
-        for each in came:
-            assert event_loop.spawn(Errand(nothing, each.set))
-        hold.end()
-
-        assert [each.wait(PATIENCE) for each in came] == [True, True, True]
-
-
-@asyncio_alone  # uvloop's loops do not tell
-def test_whose_errand_has_ended_is_let_go_at_the_end_of_the_round(event_loop: EventLoop) -> None:
-    async def look() -> None:
-        seen.append(ended.is_set())
-
-    ended, looked, seen = threading.Event(), threading.Event(), list[bool]()
-    hold = Hold(event_loop)
-    event_loop.spawn(Errand(nothing, ended.set))
-    event_loop.spawn(Errand(look, looked.set))  # in the same round, after it
-    hold.end()
-
-    assert ended.wait(PATIENCE)
-    assert looked.wait(PATIENCE)
-    assert seen == [False]
 
 
 def test_what_is_cancelled_before_it_has_begun_has_ended_all_the_same(event_loop: EventLoop) -> None:
@@ -285,70 +160,3 @@ def test_names_are_looked_up_in_threads_of_pythons_which_a_forked_child_can_do_w
 
     assert ended.wait(PATIENCE)
     assert found == ["what Python found"]
-
-
-@pytest.mark.parametrize("may_wait", [True, False])
-@pytest.mark.parametrize("timeout", [None, 0.05, 0])
-@asyncio_alone  # which alone uses it
-def test_a_selector_waits_where_it_is_asked_to_and_may(
-    may_wait: bool, timeout: float | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told: list[object] = []
-
-    def before(is_about_to_wait: bool) -> bool:
-        told.append(is_about_to_wait)
-        return may_wait
-
-    def select(_: object, timeout: float | None = None) -> list[Any]:
-        told.append(timeout)
-        return []
-
-    monkeypatch.setattr(selectors.DefaultSelector, "select", select)
-    with closing(Selector(before, lambda: told.append("after"))) as selector:
-        selector.select(timeout)
-
-    assert told == [timeout != 0, timeout if may_wait else 0, "after"]
-
-
-@pytest.fixture
-def selector() -> Iterator[Selector]:
-    """One that always may wait."""
-    with closing(Selector(lambda _: True, lambda: None)) as made:
-        yield made
-
-
-@asyncio_alone  # which alone uses it
-def test_a_selector_that_rings_ends_one_wait_without_a_word_and_waits_again(selector: Selector) -> None:
-    thread = threading.Thread(target=selector.select)
-    thread.start()
-    selector.ring()
-    thread.join(PATIENCE)
-    assert not thread.is_alive()
-
-    for _ in range(100_000):  # more than a pipe takes
-        selector.ring()
-    while selectors.DefaultSelector.select(selector, 0):
-        assert selector.select() == []
-
-
-@asyncio_alone  # which alone uses it
-def test_a_selector_that_rings_still_finds_the_sockets(selector: Selector) -> None:
-    one, other = socket.socketpair()
-    with one, other:
-        key = selector.register(one, selectors.EVENT_READ)
-        other.send(b"!")
-        selector.ring()
-
-        assert selector.select() == [(key, selectors.EVENT_READ)]
-
-
-@asyncio_alone  # which alone uses it
-def test_a_selector_that_is_closed_rings_nowhere(selector: Selector) -> None:
-    number = selector._bell.fileno()
-    selector.close()
-    reader, writer = os.pipe()
-    os.set_blocking(reader, False)
-    with FileIO(reader) as end, FileIO(writer, "w"), FileIO(os.dup2(writer, number), "w"):  # the number is taken anew
-        selector.ring()
-
-        assert end.read() is None

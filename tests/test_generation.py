@@ -204,9 +204,9 @@ class AsyncJob:
         "    def __init__(self, client: Client, source: object, *, size: int = 1) -> None:",
         "        self._loop = client._loop",
         "        self._aio = AsyncJob(self._loop.client, self._loop.lend(source), size=size)",
-        "        return self._loop.call(self._aio.run)",
+        "        return self._loop.call_on_event_loop(self._aio.run)",
         "    def close(self) -> None:",
-        "        return self._loop.call(self._aio.aclose)",
+        "        return self._loop.call_on_event_loop(self._aio.aclose)",
     ],
 )
 def test_a_generated_job_has_a_state_of_its_own_and_this_line(line: str) -> None:

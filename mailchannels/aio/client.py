@@ -41,6 +41,15 @@ class AsyncClient:
         pacer = self._transport.pacer
         return None if pacer is None else pacer.present_rate
 
+    def _can_block(self) -> bool:
+        """For the blocking form: whether calls can be made without an event loop."""
+        lines = self._transport.lines
+        return lines is not None and lines.reach
+
+    def _hang_up(self) -> None:
+        """For the blocking form: close the connections of such calls."""
+        self._transport.hang_up()
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self.base_url!r})"
 

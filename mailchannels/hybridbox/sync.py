@@ -137,7 +137,7 @@ class Mailboxes:
 
         Endpoint: `POST /v1/public/accounts/{account_id}/mailboxes/bulk` (HybridBox public API).
         """
-        return self._loop.call(
+        return self._loop.call_on_event_loop(
             self._aio.bulk_create, items, domain=domain, batch_size=batch_size, concurrency=concurrency, timeout=timeout
         )
 

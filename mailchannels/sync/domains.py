@@ -118,7 +118,7 @@ class Domains:
 
         Endpoint: `POST /domains/batch`, at most 1,000 domains a request (specification 1.2.0).
         """
-        return self._loop.call(
+        return self._loop.call_on_event_loop(
             self._aio.bulk_provision,
             domains,
             subscription_handle=subscription_handle,
@@ -367,7 +367,9 @@ class Domains:
 
         Endpoint: `POST /domains/batch/login-link`, at most 1,000 domains a request (specification 1.2.0).
         """
-        return self._loop.call(self._aio.bulk_create_login_links, domains, concurrency=concurrency, timeout=timeout)
+        return self._loop.call_on_event_loop(
+            self._aio.bulk_create_login_links, domains, concurrency=concurrency, timeout=timeout
+        )
 
     def iter_bulk_create_login_links(
         self, domains: Iterable[str], *, concurrency: int = 16, timeout: float | None = None

@@ -1,0 +1,45 @@
+"""Runs a coroutine in the thread that calls, without an event loop, where nothing it awaits has to wait for one.
+
+What is awaited then blocks instead: whoever has two ways to wait asks here which one it is. Nothing here knows of calls
+or connections.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
+
+__all__ = ["is_inline", "run_inline"]
+
+T = TypeVar("T")
+
+_here: Final = threading.local()
+
+
+def is_inline() -> bool:
+    """Whether what runs now is run by `run_inline`, and so must block instead of waiting for an event loop."""
+    return getattr(_here, "is_inline", False)
+
+
+def run_inline(start: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine to its end in one go.
+
+    Args:
+        start: Makes the coroutine; its arguments, which may be secret, stay out of the variables here.
+
+    Raises:
+        RuntimeError: It waited for an event loop after all.
+    """
+    coroutine = start()
+    outer = is_inline()  # a signal's handler may call while a call is under way
+    _here.is_inline = True
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+    finally:
+        coroutine.close()
+        _here.is_inline = outer
+    raise RuntimeError("a call that was made without an event loop waited for one")
