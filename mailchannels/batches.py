@@ -20,7 +20,7 @@ from .background import Results
 from .bulk import Stream
 from .columns import NAME_ALONE, Batch
 from .errors import error_for_status
-from .fragments import copied, of_domains
+from .fragments import Subjects, copied, of_domains
 from .inputs import AnyIterable
 from .models import BulkLoginLinkItem, BulkProvisionItem, Domain, DownstreamAddress, Outcome
 from .models.bulk import BulkItem
@@ -30,7 +30,7 @@ from .operation import Operation
 from .verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from .transport import Answer, Query, Transport
 
@@ -218,11 +218,7 @@ def _note(answer: Answer, batch: Batch[Domain | str], body: bytes, strangers: li
     stored: dict[int, Domain] = {}
     if echoed is not None:
         batch.verdicts, successes = echoed, []
-        stored = {
-            place: _as_told(subject, None)
-            for place, subject in enumerate(batch.subjects)
-            if isinstance(subject, Domain) and subject.subscription_handle is not None
-        }
+        stored = {place: _as_told(subject, None) for place, subject in _with_handles(batch.subjects)}
     places = _places(batch) if successes or told.errors else {}
     for position, success in enumerate(successes):
         if _note_echo(success, batch, places, stored):
@@ -236,8 +232,14 @@ def _note(answer: Answer, batch: Batch[Domain | str], body: bytes, strangers: li
     for place, commented in _matched(told.errors, places, lambda item: item.domain.domain, strangers):
         stored.pop(place, None)
         batch.verdicts[place] = _failure(commented, PROVISION)
-    for place, domain in stored.items():
-        batch.subjects[place] = domain
+    batch.put(stored)
+
+
+def _with_handles(subjects: Sequence[Domain | str]) -> Iterable[tuple[int, Domain]]:
+    if isinstance(subjects, Subjects):
+        return subjects.with_handles()
+    domains = ((place, subject) for place, subject in enumerate(subjects) if isinstance(subject, Domain))
+    return ((place, domain) for place, domain in domains if domain.subscription_handle is not None)
 
 
 def _as_told(subject: Domain | str, handle: str | None) -> Domain:

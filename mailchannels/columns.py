@@ -5,7 +5,7 @@ It knows nothing of requests.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Generic, TypeVar
 
 from attrs import define, field
@@ -32,7 +32,7 @@ class Batch(Generic[SubjectT]):
     """
 
     keys: list[str] = field(factory=list)
-    subjects: list[SubjectT] = field(factory=list)
+    subjects: Sequence[SubjectT] = field(factory=list)
     fragments: list[bytes] = field(factory=list)
     indexes: list[int] = field(factory=list)
     attempts: list[int] = field(factory=list)
@@ -43,8 +43,9 @@ class Batch(Generic[SubjectT]):
 
     def extend(self, more: Batch[SubjectT]) -> None:
         """Put another batch, of which nothing was sent, behind this one."""
+        # What a whole batch is made of at once need not become a list.
+        self.subjects = [*self.subjects, *more.subjects] if self.keys else more.subjects
         self.keys += more.keys
-        self.subjects += more.subjects
         self.fragments += more.fragments
         self.indexes += more.indexes
         self.attempts += [0] * len(more)
@@ -54,6 +55,11 @@ class Batch(Generic[SubjectT]):
         kept = [*places]
         columns = (self.keys, self.subjects, self.fragments, self.indexes, self.attempts, self.verdicts)
         return Batch(*([column[place] for place in kept] if column else [] for column in columns))  # type: ignore[arg-type]
+
+    def put(self, subjects: Mapping[int, SubjectT]) -> None:
+        """Put other subjects at some places."""
+        if subjects:
+            self.subjects = [subjects.get(place, subject) for place, subject in enumerate(self.subjects)]
 
     def count_attempt(self) -> None:
         """Count that a request with all of them is sent."""

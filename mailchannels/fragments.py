@@ -6,11 +6,12 @@ addresses are told to be in order without a call for each. It knows nothing of r
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from copy import copy, deepcopy
 from functools import lru_cache
 from itertools import chain
 from types import NoneType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import orjson
 
@@ -125,17 +126,50 @@ def _of_plain(domains: list[Domain], subscription_handle: str | None) -> Batch[D
     return _batch(columns, written_settings, written_servers)
 
 
+class Subjects(Sequence[Domain | str]):
+    """Domains that become objects as they are asked for; what is nothing but a name stays one.
+
+    Always other objects than those that were given: a caller who fills one Domain again and again must not rename what
+    was sent before.
+    """
+
+    def __init__(self, columns: _Columns, are_names_alone: Sequence[bool]) -> None:
+        self._columns = columns
+        self._are_names_alone = are_names_alone
+
+    def __len__(self) -> int:
+        return len(self._columns.names)
+
+    @overload
+    def __getitem__(self, place: int) -> Domain | str: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Domain | str]: ...
+    def __getitem__(self, place: int | slice) -> Domain | str | list[Domain | str]:
+        if isinstance(place, slice):
+            return [*self][place]
+        if self._are_names_alone and self._are_names_alone[place]:
+            return self._columns.names[place]
+        return Domain(*(column[place] for column in self._columns))  # type: ignore[arg-type]  # a column for each field
+
+    def __iter__(self) -> Iterator[Domain | str]:
+        if not self._are_names_alone:
+            return map(Domain, *self._columns)
+        return map(self.__getitem__, range(len(self)))
+
+    def with_handles(self) -> Iterator[tuple[int, Domain]]:
+        """Give those with a subscription of their own, each with its place."""
+        for place, handle in enumerate(self._columns.handles):
+            if handle is not None:
+                yield place, Domain(*(column[place] for column in self._columns))  # type: ignore[arg-type]
+
+
 def _batch(columns: _Columns, settings: list[wire.Json], servers: list[wire.Json]) -> Batch[Domain | str]:
     names, handles = columns.names, columns.handles
     fragments = wire.batch_items(names, settings, columns.admins, servers, columns.aliases)
-    # Always other objects: a caller who fills one Domain again and again must not rename what was sent before.
-    subjects: list[Domain | str] = [*map(Domain, *columns)]
+    are_names_alone: list[bool] = []
     if not all(fragments):
-        subjects = [
-            subject if fragment or handle is not None else name
-            for name, handle, subject, fragment in zip(names, handles, subjects, fragments, strict=True)
-        ]
-    return Batch(names, subjects, fragments)
+        are_names_alone = [not each and handle is None for each, handle in zip(fragments, handles, strict=True)]
+    return Batch(names, Subjects(columns, are_names_alone), fragments)
 
 
 @lru_cache(maxsize=1_024, typed=True)

@@ -5,7 +5,7 @@ It knows nothing of requests: it is told what came of a batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -128,7 +128,7 @@ class Intake(Generic[InputT, SubjectT, ItemT]):
 def _items(
     item: Callable[[int, SubjectT, Verdict, int], ItemT],
     indexes: list[int],
-    subjects: list[SubjectT],
+    subjects: Iterable[SubjectT],
     verdicts: list[Verdict],
     attempts: list[int],
 ) -> list[ItemT]:

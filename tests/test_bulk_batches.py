@@ -92,7 +92,7 @@ def told(provisioning: Provisioning, given_domains: Sequence[Domain]) -> list[An
     for domain in given_domains:
         try:
             batch = provisioning.prepare([domain])
-            said.append((batch.keys, batch.subjects, batch.fragments))
+            said.append((batch.keys, [*batch.subjects], batch.fragments))
         except InvalidInput as error:
             said.append(str(error))
     return said
