@@ -23,10 +23,10 @@ class Decoder:
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding or "identity"
         self._gzip = zlib.decompressobj(wbits=_GZIP) if encoding in {"gzip", "x-gzip"} else None
-        self._pieces: list[bytes] = []
+        self._pieces: list[memoryview] = []  # and so are all pieces: whoever shows variables shows no link
         self._room = MAX_BODY
 
-    def take(self, piece: bytes) -> None:
+    def take(self, piece: memoryview) -> None:
         """Take the next piece as it came.
 
         Raises:
@@ -41,10 +41,10 @@ class Decoder:
             if self._gzip.eof:  # another member of the same file
                 self._gzip = zlib.decompressobj(wbits=_GZIP)
             try:
-                self._keep(self._gzip.decompress(piece, self._room + 1))
+                self._keep(memoryview(self._gzip.decompress(piece, self._room + 1)))
             except zlib.error:
                 raise NoBodyError("the body cannot be decompressed") from None
-            piece = self._gzip.unused_data
+            piece = memoryview(self._gzip.unused_data)
 
     def end(self) -> bytes:
         """Give the whole.
@@ -56,7 +56,7 @@ class Decoder:
             raise NoBodyError("the body cannot be decompressed: it ends too early")
         return b"".join(self._pieces)
 
-    def _keep(self, piece: bytes) -> None:
+    def _keep(self, piece: memoryview) -> None:
         self._room -= len(piece)
         if self._room < 0:
             raise NoBodyError(f"the body is larger than {MAX_BODY // 2**20} MB")

@@ -17,6 +17,7 @@ from ._version import __version__
 from .connections import AsyncBaseTransport, Connections
 from .errors import ConfigurationError, InvalidInput
 from .pacing import Pacer
+from .secrecy import in_confidence
 from .transport import Transport
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def open_transport(
         "User-Agent": f"mailchannels-sdk/{__version__}",
     }
 
+    @in_confidence
     def open_lines() -> Lines:
         from .lines import Lines  # noqa: PLC0415  # whoever stays async need not wait for httpcore's blocking half
 

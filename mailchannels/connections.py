@@ -248,7 +248,7 @@ class Connections:
             # No variable holds a piece: a traceback that shows variables must not show a login link.
             with suppress(StopAsyncIteration):
                 while True:
-                    body.take(await anext(pieces))
+                    body.take(memoryview(await anext(pieces)))
                     watch.go_on()
             return body.end()
         except NoBodyError as error:

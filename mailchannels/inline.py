@@ -31,15 +31,17 @@ def run_inline(start: Callable[[], Coroutine[Any, Any, T]]) -> T:
     Raises:
         RuntimeError: It waited for an event loop after all.
     """
-    coroutine = start()
     outer = is_inline()  # a signal's handler may call while a call is under way
-    _here.is_inline = True
     try:
-        coroutine.send(None)
-    except StopIteration as end:
-        value: T = end.value
-        return value
+        _here.is_inline = True
+        coroutine = start()
+        try:
+            coroutine.send(None)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+        finally:
+            coroutine.close()
     finally:
-        coroutine.close()
         _here.is_inline = outer
     raise RuntimeError("a call that was made without an event loop waited for one")

@@ -1,6 +1,6 @@
 """How bytes reach the server in the thread that calls, by way of httpcore's blocking connections, httpx's own engine.
 
-It is to `run_inline` what `connections` is to an event loop: an answer is waited for in the socket, so no other thread
+It is to `run_inline` what `connections` is to an event loop: an answer is waited for on the socket, so no other thread
 has to be woken for it, and Ctrl-C strikes where it waits. Its coroutines never wait for an event loop. Nothing here
 knows of JSON, retries or the API.
 """
@@ -8,9 +8,11 @@ knows of JSON, retries or the API.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from contextlib import suppress
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from math import inf
+from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
@@ -23,13 +25,13 @@ from attrs import define, field
 from .bodies import Decoder, NoBodyError
 from .environment import certificates, no_certificates, proxy_for
 from .errors import ConfigurationError, RequestTimeout
-from .failures import lost, not_connected, silent, unreadable
+from .failures import lost, not_connected, silent, stalled, unreadable
 from .messages import Reply, Request, content_of
 from .network import LONGEST_WAIT, Network
 from .watch import Patience, Silence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
 
 __all__ = ["Lines"]
@@ -37,13 +39,17 @@ __all__ = ["Lines"]
 LONGEST_IDLE: Final = 60.0
 """Seconds that a connection lies unused before the next request that ends closes it."""
 
+LOOK_AGAIN: Final = min(1.0, LONGEST_WAIT)
+"""Seconds after which whoever waits for a turn looks by itself: Ctrl-C may have struck before it was told."""
+
 _FIRST_ERROR: Final = 400
-_CLOSED: Final = "this client is closed; create another one"
+
+_Bell = SimpleQueue[None]
 
 
 @define(eq=False)
 class _Turn:
-    """Leave to use a connection; one that Ctrl-C keeps from its `with` is given back as Python collects it."""
+    """Leave to use a connection; one that Ctrl-C keeps from its `with` comes back as Python collects it."""
 
     _lines: Lines
     patience: float | None
@@ -62,7 +68,8 @@ class _Line:
     """One connection, and the network below it."""
 
     connection: httpcore.HTTPConnection
-    network: Network = field(factory=Network)
+    network: Network
+    idle_since: float = field(init=False, default=0.0)
 
     @classmethod
     def to(cls, url: httpcore.URL) -> Self:
@@ -70,6 +77,10 @@ class _Line:
         # Plain HTTP, which only reaches loopback, needs no certificates, and loading them is slow.
         context = certificates() if url.scheme == b"https" else no_certificates()
         return cls(httpcore.HTTPConnection(url.origin, context, network_backend=network), network)
+
+
+class _Surplus(Exception):
+    """A connection held more than was asked for, which must not be taken for the answer to another request."""
 
 
 class Lines:
@@ -83,26 +94,30 @@ class Lines:
         self.base_url = base_url
         self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
         self._limit = limit
-        self._idle: list[tuple[float, _Line]] = []
+        self._reach: bool | None = None
+        self._idle: deque[_Line] = deque()
         self._busy: set[_Line] = set()
+        # The handler of a signal may make a call while another is under way in its thread.
+        self._lock = threading.RLock()
         self._turns: WeakSet[_Turn] = WeakSet()
-        self._lock = threading.Lock()
-        self._one_is_free = threading.Condition(self._lock)
-        self._end = threading.Condition(self._lock)
+        self._waiting: deque[_Bell] = deque()
+        self._sleeping: set[_Bell] = set()
         self._is_closed = False
 
-    @cached_property
+    @property
     def reach(self) -> bool:
         """Whether they reach the server, which is not so where the environment names a proxy for it.
 
         Raises:
             ConfigurationError: The proxy is none that can be used.
         """
-        url = urlsplit(self.base_url)
-        return proxy_for(url.scheme, url.hostname or "") is None
+        if self._reach is None:
+            url = urlsplit(self.base_url)
+            self._reach = proxy_for(url.scheme, url.hostname or "") is None
+        return self._reach
 
     async def permit(self, patience: float | None) -> _Turn:
-        """Wait for leave to send, at most `patience` seconds.
+        """Wait for leave to send, at most `patience` seconds; leave is given in the order of asking.
 
         Raises:
             RequestTimeout: None came.
@@ -110,20 +125,28 @@ class Lines:
         """
         turn = _Turn(self, patience)
         with self._lock:
-            if self._is_closed:
-                raise ConfigurationError(_CLOSED)
-            if len(self._turns) >= self._limit:
-                started = monotonic()
-                self._wait(self._one_is_free, patience, lambda: len(self._turns) < self._limit)
-                if len(self._turns) >= self._limit:
+            self._hold_open("this client is closed; create another one")
+            if not self._waiting and len(self._turns) < self._limit:
+                self._turns.add(turn)
+                return turn
+        bell, started = _Bell(), monotonic()
+        try:
+            self._waiting.append(bell)
+            while not self._is_next(bell, turn):
+                left = inf if patience is None else patience - (monotonic() - started)
+                if left <= 0:
                     raise RequestTimeout(
                         f"all {self._limit} connections stayed busy for the queue_timeout of {patience:g} s;"
                         " nothing sent",
                         maybe_applied=False,
                     )
-                if patience is not None:
-                    turn.patience = max(0.0, patience - (monotonic() - started))
-            self._turns.add(turn)
+                _wait(bell, min(left, LOOK_AGAIN))
+        finally:
+            with suppress(ValueError):  # Ctrl-C struck first
+                self._waiting.remove(bell)
+            self._call_next()
+        if patience is not None:
+            turn.patience = max(0.0, patience - (monotonic() - started))
         return turn
 
     async def exchange(self, request: Request, longest: float = inf, longest_silence: float = inf) -> Reply:
@@ -134,18 +157,19 @@ class Lines:
         """
         url, host = _url(self.base_url + request.url)
         line = self._idle_line() or _Line.to(url)
-        line.network.patience = Patience(longest, longest_silence)
         whole = False
-        self._busy.add(line)
         try:
+            line.network.patience = Patience(longest, longest_silence)
+            self._busy.add(line)
             with suppress(Silence):
-                self._hold_open()  # after: who closes this has either seen the line or is seen
+                self._hold_open()  # after: whoever closes this has either seen the line or is seen
                 reply = self._exchange(line, request, url, host)
                 whole = True
         finally:
             self._busy.discard(line)
             if whole and line.connection.is_idle():
-                self._idle.append((monotonic(), line))
+                line.idle_since = monotonic()
+                self._idle.append(line)
                 self._close_long_idle()
             else:
                 line.network.close()
@@ -159,54 +183,71 @@ class Lines:
         Raises:
             ConfigurationError: This was closed meanwhile.
         """
-        with self._lock:
-            self._wait(self._end, seconds, lambda: False)
+        bell, latest = _Bell(), monotonic() + seconds
+        try:
+            self._sleeping.add(bell)
+            self._hold_open()
+            while (left := latest - monotonic()) > 0:
+                _wait(bell, min(left, LONGEST_WAIT))
+                self._hold_open()
+        finally:
+            self._sleeping.discard(bell)
 
     def close(self) -> None:
         """Close every connection, and cut off those that are in use: their calls end with a `ConfigurationError`."""
-        with self._lock:
-            self._is_closed = True
-            self._one_is_free.notify_all()
-            self._end.notify_all()
+        self._is_closed = True
+        for bell in [*self._waiting, *self._sleeping]:
+            bell.put(None)
         for line in [*self._busy]:
             line.network.cut()
         self._close_long_idle()
 
     def _exchange(self, line: _Line, request: Request, url: httpcore.URL, host: bytes) -> Reply:
-        # Until the connection stands nothing has left.
-        request.sent = line.network.has_opened
+        request.sent = True
         request.answered = False
+        network = line.network
         try:
+            response = line.connection.handle_request(
+                httpcore.Request(request.method, url, headers=self._headers_of(request, host), content=_body(request))
+            )
             try:
-                response = line.connection.handle_request(self._httpcore_request(request, url, host, line.network))
-                line.network.patience.hear()
+                if network.has_unsent:
+                    raise not_connected(_Surplus("it held an answer to no request"), self.base_url)
+                network.patience.hear()
                 request.answered = True
-                try:
-                    return _read(response, request, line.network.patience)
-                finally:
-                    response.close()
+                reply = _read(response, request, network.patience)
             finally:
-                request.sent = request.sent or line.network.has_opened
-        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                response.close()
+        except (httpcore.ConnectError, httpcore.ConnectTimeout, httpx.ConnectError, httpx.ConnectTimeout) as error:
             self._hold_open()
             raise not_connected(error, self.base_url) from error
-        except (httpcore.NetworkError, httpcore.ProtocolError) as error:
+        except (httpcore.TimeoutException, httpx.TimeoutException) as error:  # of what stands in for a connection
+            raise stalled(request) from error
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpx.TransportError) as error:
             self._hold_open()
             raise lost(error, request) from error
+        finally:
+            request.sent = not (network.is_connecting or network.has_unsent)
+        self._hold_open()
+        return reply
 
-    def _httpcore_request(self, request: Request, url: httpcore.URL, host: bytes, network: Network) -> httpcore.Request:
-        content = content_of(request.body)
-        headers = [(b"Host", host), *self._headers]
+    def _headers_of(self, request: Request, host: bytes) -> list[tuple[bytes, bytes]]:
+        # No variable holds them: a traceback that shows variables must not show a key.
         if request.body is not None:
-            headers += [(b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % len(content))]
-        elif request.method in {"POST", "PUT", "PATCH"}:
-            headers.append((b"Content-Length", b"0"))
-        return httpcore.Request(request.method, url, headers=headers, content=_pieces(content, network))
+            length = b"%d" % len(content_of(request.body))
+            return [
+                (b"Host", host),
+                *self._headers,
+                (b"Content-Type", b"application/json"),
+                (b"Content-Length", length),
+            ]
+        is_empty = [(b"Content-Length", b"0")] if request.method in {"POST", "PUT", "PATCH"} else []
+        return [(b"Host", host), *is_empty, *self._headers]
 
     def _idle_line(self) -> _Line | None:
         while True:
             try:
-                _, line = self._idle.pop()
+                line = self._idle.pop()
             except IndexError:
                 return None
             if not line.connection.has_expired():
@@ -214,62 +255,70 @@ class Lines:
             line.network.close()
 
     def _close_long_idle(self) -> None:
-        """Close what a burst has left behind, little by little, as it lies at the bottom; when this is closed, all."""
-        latest = monotonic() if self._is_closed else monotonic() - LONGEST_IDLE
+        """Close what a burst has left behind, which lies at the bottom; when this is closed, all."""
         while True:
             try:
-                since, line = self._idle.pop(0)
-            except IndexError:
-                return
-            if since > latest:
-                self._idle.insert(0, (since, line))
-                return
-            line.network.close()
+                line = self._idle[0]
+                if not self._is_closed and monotonic() - line.idle_since <= LONGEST_IDLE:
+                    return
+                self._idle.remove(line)
+            except (IndexError, ValueError):  # another thread has taken it, or there is none
+                if not self._idle:
+                    return
+            else:
+                line.network.close()
+
+    def _is_next(self, bell: _Bell, turn: _Turn) -> bool:
+        with self._lock:
+            self._hold_open()
+            if self._waiting[0] is not bell or len(self._turns) >= self._limit:
+                return False
+            self._turns.add(turn)
+            return True
 
     def _give_back(self, turn: _Turn) -> None:
-        with self._lock:
-            self._turns.discard(turn)
-            self._one_is_free.notify()
+        self._turns.discard(turn)
+        self._call_next()
 
-    def _wait(self, condition: threading.Condition, patience: float | None, is_time: Callable[[], bool]) -> None:
-        """Wait, holding the lock, until it is time, for so many seconds at most; None waits as long as it takes."""
-        latest = inf if patience is None else monotonic() + patience
-        while not is_time() and (left := latest - monotonic()) > 0:
-            condition.wait(min(left, LONGEST_WAIT))
-            self._hold_open()
+    def _call_next(self) -> None:
+        with suppress(IndexError):
+            self._waiting[0].put(None)
 
-    def _hold_open(self) -> None:
+    def _hold_open(self, otherwise: str = "the client was closed while this call was under way") -> None:
         if self._is_closed:
-            raise ConfigurationError("the client was closed while this call was under way")
+            raise ConfigurationError(otherwise)
 
 
-def _pieces(content: bytes, network: Network) -> Iterator[bytes]:
-    """Give a body in one piece, and hear when it was taken."""
-    if content:
-        yield content
-    network.patience.hear()
+def _wait(bell: _Bell, seconds: float) -> None:
+    with suppress(Empty):
+        bell.get(timeout=seconds)
+
+
+def _body(request: Request) -> Iterator[bytes]:
+    if request.body is not None:
+        yield content_of(request.body)
 
 
 def _read(response: httpcore.Response, request: Request, patience: Patience) -> Reply:
     headers = httpx.Headers(response.headers)
     pieces = response.iter_stream()
     body = Decoder(headers.get("content-encoding", "identity").lower())
-    content = b""
+    named = {name.lower(): value for name, value in headers.items()}
     try:
         # No variable holds a piece: a traceback that shows variables must not show a login link.
         with suppress(StopIteration):
             while True:
-                body.take(next(pieces))
+                body.take(memoryview(next(pieces)))
                 patience.hear()
-        content = body.end()
+        return Reply(response.status, named, body.end())
     except NoBodyError as error:
-        if response.status < _FIRST_ERROR:  # of an error the status says what matters
-            raise unreadable(str(error), request, response.status) from None
-    return Reply(response.status, {name.lower(): value for name, value in headers.items()}, content)
+        if response.status >= _FIRST_ERROR:
+            return Reply(response.status, named, b"")  # the status says what matters
+        raise unreadable(str(error), request, response.status) from None
 
 
 @lru_cache(maxsize=256)
 def _url(text: str) -> tuple[httpcore.URL, bytes]:
-    """Parse an address as `connections` does; bulk calls have one for thousands."""
+    """Parse an address, which takes longer than all else about a request, and give the server's name beside it."""
     url = httpx.URL(text)
     return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path), url.netloc

@@ -58,7 +58,7 @@ class Pacer:
         self._next = 0.0
         self._slowed = -math.inf
         self._returned: list[float] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may make a call while another is under way in its thread
         self._rate = rate
         _pacers.add(self)
 
@@ -155,7 +155,7 @@ class Pacer:
 def _renew_locks() -> None:
     # Another thread may have held a lock at the moment of the fork; in the child nobody will ever release it.
     for pacer in _pacers:
-        pacer._lock = threading.Lock()  # noqa: SLF001
+        pacer._lock = threading.RLock()  # noqa: SLF001
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows forks no process
@@ -196,6 +196,7 @@ class RetryBudget:
 
     def __init__(self) -> None:
         self._left = self.CAPACITY
+        self._lock = threading.RLock()
 
     @property
     def is_left(self) -> bool:
@@ -204,14 +205,17 @@ class RetryBudget:
 
     def spend(self) -> bool:
         """Take one retry out, or say that there is none left."""
-        if not self.is_left:
-            return False
-        self._left -= 1
-        return True
+        with self._lock:
+            if not self.is_left:
+                return False
+            self._left -= 1
+            return True
 
     def earn(self) -> None:
         """Count a success."""
-        self._left = min(self.CAPACITY, self._left + self.EARNED)
+        if self._left < self.CAPACITY:
+            with self._lock:
+                self._left = min(self.CAPACITY, self._left + self.EARNED)
 
 
 def back_off(attempt: int) -> float:

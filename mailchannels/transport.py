@@ -121,7 +121,7 @@ class Transport:
         self._open_lines = open_lines
         self._lines: Lines | None = None
         self._has_hung_up = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may make a call while another is under way in its thread
         self.pacer = pacer
         self._timeout = timeout
         self._queue_timeout = queue_timeout
@@ -345,11 +345,11 @@ class Transport:
     def lines(self) -> Lines | None:
         """What carries the calls that are run inline; None where they cannot be, as all go through one transport."""
         if self._lines is None and self._open_lines is not None:
+            opened = self._open_lines()  # without the lock: it imports
             with self._lock:
-                if self._lines is None:
-                    self._lines = self._open_lines()
-                    if self._has_hung_up:
-                        self._lines.close()
+                self._lines = self._lines or opened
+                if self._has_hung_up:
+                    self._lines.close()
         return self._lines
 
     def hang_up(self) -> None:

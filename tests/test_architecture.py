@@ -66,7 +66,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "caller": {"inputs"},
     "blocking": {"errors", "caller", "event_loop", "inline", "secrecy"},
     "transport": {"errors", "checks", "collector", "wire", "inline", "messages", "pacing", "refusals", "watch"},
-    "configuration": {"errors", "checks", "connections", "lines", "pacing", "transport", "_version"},
+    "configuration": {"errors", "checks", "connections", "lines", "pacing", "secrecy", "transport", "_version"},
     "background": {"errors"},
     "verdicts": {"errors", "models"},
     "columns": {"verdicts"},
