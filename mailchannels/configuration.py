@@ -54,6 +54,7 @@ def address(value: str | None, variable: str, default: str) -> str:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
+        (host or "").encode("idna")  # as it is looked up
     except (AttributeError, TypeError, ValueError):
         raise ConfigurationError(f"{origin}: is no address; use one such as {default!r}") from None
     # First, so that no message below quotes a password.

@@ -159,14 +159,14 @@ class Network(httpcore.NetworkBackend):
                 return ready
 
     def _addresses(self, host: str, port: int, latest: float) -> list[Address]:
-        with suppress(socket.gaierror, UnicodeError):  # it is a name, or nothing at all
+        with suppress(socket.gaierror):  # then it is a name
             return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
 
         def look_up() -> None:
             try:
                 self._looked_up.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-            except (OSError, UnicodeError) as error:
-                self._looked_up.put(error if isinstance(error, OSError) else OSError(str(error)))
+            except OSError as error:
+                self._looked_up.put(error)
 
         # Nothing interrupts a look-up, so it is left to a thread, which may outlast the call.
         try:

@@ -26,6 +26,7 @@ from .models import (
     Subscription,
 )
 from .models.domains import mask
+from .secrecy import in_confidence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,6 +121,7 @@ SPELLING: Final[misfit.Spelling] = {
 }
 
 
+@in_confidence  # Ctrl-C may strike while it is read
 def load(body: bytes, kind: type[T]) -> T:
     """Read a JSON document as a model, or as a list of models.
 

@@ -9,7 +9,7 @@ import json
 import socket
 import struct
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -303,6 +303,19 @@ def refusing_url() -> Iterator[str]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@contextmanager
+def swallowing_port() -> Iterator[int]:
+    """Give a port of the loopback interface that lets whoever connects wait for ever: its queue is full."""
+    with ExitStack() as full, socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            queued = full.enter_context(socket.socket())
+            queued.setblocking(False)
+            queued.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
 
 
 def _head(status: int, headers: Mapping[str, str]) -> bytes:

@@ -46,7 +46,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "secrecy": set(),
     "misfit": {"models"},
     "conversion": {"misfit", "models"},
-    "wire": {"errors", "models", "misfit", "conversion"},
+    "wire": {"errors", "models", "misfit", "conversion", "secrecy"},
     "checks": {"errors", "models", "names"},
     "bodies": set(),
     "environment": {"errors"},

@@ -1,0 +1,608 @@
+"""Under real conditions: calls that are made in the calling thread, over sockets of their own."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import threading
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+import httpcore
+import httpx
+import pytest
+import specification
+from conditions import PATIENCE, Call, Way, blocking_client_for, list_domains, loop_threads, provision, report
+from sockets import EMPTY_PAGE, RawServer, answer, answering, in_groups_of, stall, swallowing_port, when_released
+
+from mailchannels import (
+    ConfigurationError,
+    ConnectError,
+    ConnectionLost,
+    ConnectionStalled,
+    Domain,
+    MailChannels,
+    MailChannelsError,
+    Pacer,
+    RequestTimeout,
+    inline,
+    lines,
+    network,
+)
+from mailchannels.lines import Lines
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Generator, Iterator
+
+    import respx
+
+pytestmark = [pytest.mark.usefixtures("environment"), pytest.mark.timeout(60)]
+
+needs_alarms: Final = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no alarm can be set here")
+
+LARGE: Final = Domain("a.example", subscription_handle="demo", admins=[f"a{n}@a.example" for n in range(400_000)])
+"""More than the system keeps for a server that does not read."""
+
+
+@pytest.fixture(autouse=True)
+def _unjudged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To hold a body of megabytes against the specification takes longer than these tests wait."""
+    monkeypatch.setattr(specification, "judge_request", lambda *_: ("", ""))
+
+
+# Turns
+
+
+def test_threads_take_turns_in_the_order_of_asking() -> None:
+    made = dict.fromkeys(range(4), 0)
+    most_ahead: list[int] = []
+
+    def work(number: int) -> None:
+        together.wait(PATIENCE)
+        for _ in range(25):
+            client.domains.list()
+            made[number] += 1
+            most_ahead.append(made[number] - min(made.values()))
+
+    together = threading.Barrier(4)
+    with RawServer(answer(EMPTY_PAGE)) as server, blocking_client_for(server.url, max_connections=1) as client:
+        with ThreadPoolExecutor(4) as pool:
+            [*pool.map(work, range(4))]
+
+        assert server.most_open == 1
+    assert max(most_ahead) <= 4  # the first may have made some before the others have begun
+
+
+def test_a_call_that_finds_no_turn_within_its_queue_timeout_leaves_it_to_the_next() -> None:
+    with RawServer(when_released(answer(EMPTY_PAGE)), answer(EMPTY_PAGE)) as server:
+        client = blocking_client_for(server.url, max_connections=1, queue_timeout=0.05)
+        with client, ThreadPoolExecutor(1) as pool:
+            first = pool.submit(client.domains.list)
+            server.wait_for_requests(1)
+            with pytest.raises(RequestTimeout, match=r"all 1 connections stayed busy for the queue_timeout of 0\.05 s"):
+                client.domains.list()
+            server.released.set()
+
+            assert first.result(PATIENCE).total == client.domains.list().total == 0
+
+
+def test_the_wait_for_a_connection_uses_up_the_queue_timeout() -> None:
+    with RawServer(when_released(answer(EMPTY_PAGE)), answer(EMPTY_PAGE)) as server:
+        client = blocking_client_for(server.url, max_connections=1, queue_timeout=2.0, rate_limit=0.4)
+        with client, ThreadPoolExecutor(1) as pool:
+            first = pool.submit(client.domains.list)
+            server.wait_for_requests(1)
+            threading.Timer(0.3, server.released.set).start()
+            with pytest.raises(RequestTimeout, match=r"later than the 1\.\d+ s that queue_timeout leaves"):
+                client.domains.list()
+
+            assert first.result(PATIENCE).total == 0
+
+
+def test_a_turn_that_ctrl_c_keeps_from_its_call_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    permit = Lines.permit
+
+    async def struck(carrier: Lines, patience: float | None) -> Any:
+        monkeypatch.setattr(Lines, "permit", permit)
+        await permit(carrier, patience)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Lines, "permit", struck)
+    with (
+        RawServer(answer(EMPTY_PAGE)) as server,
+        blocking_client_for(server.url, max_connections=1, queue_timeout=5) as client,
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            client.domains.list()
+
+        assert client.domains.list().total == 0
+
+
+def test_whoever_waits_for_a_turn_looks_again_though_nobody_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "LOOK_AGAIN", 0.01)
+    monkeypatch.setattr(Lines, "_call_next", lambda _: None)
+    with (
+        RawServer(answer(EMPTY_PAGE)) as server,
+        blocking_client_for(server.url, max_connections=1) as client,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        assert [page.total for page in pool.map(lambda _: client.domains.list(), range(8))] == [0] * 8
+
+
+# Signals
+
+
+@contextmanager
+def alarm(handler: Callable[[], object], seconds: float = 0.1) -> Iterator[None]:
+    """Have a function called by a signal's handler, once, in the midst of what the main thread does."""
+
+    def handle(*_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        handler()
+
+    before = signal.signal(signal.SIGALRM, handle)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class TimeLimit(TimeoutError):
+    """What a program raises where something takes too long."""
+
+
+@needs_alarms
+@pytest.mark.parametrize("kind", [TimeLimit, ConnectionResetError, BlockingIOError, RuntimeError, SystemExit])
+def test_what_a_signals_handler_raises_ends_the_call_as_it_is_and_the_client_works_on(
+    kind: type[BaseException],
+) -> None:
+    def strike() -> None:
+        raise kind("the handler's own")
+
+    with RawServer(stall(), answer(EMPTY_PAGE)) as server, blocking_client_for(server.url) as client:
+        with pytest.raises(kind, match="the handler's own"), alarm(strike, 0.3):
+            client.domains.list()
+
+        server.wait_for_hang_ups(1)
+        assert client.domains.list().total == 0
+        assert len(server.requests) == 2
+
+
+@needs_alarms
+@pytest.mark.parametrize("phase", ["connecting", "handshake", "sending"])
+def test_what_a_signals_handler_raises_is_no_error_of_a_connection_that_comes_about(
+    phase: str, tls: ssl.SSLContext
+) -> None:
+    def strike() -> None:
+        raise TimeLimit
+
+    with (
+        url_that_keeps_waiting(phase) as url,
+        blocking_client_for(url, max_retries=0) as client,
+        pytest.raises(TimeLimit),
+        alarm(strike, 1.0),
+    ):
+        client.domains.provision(LARGE)
+
+
+@needs_alarms
+def test_a_signals_handler_may_make_a_call_while_another_is_under_way() -> None:
+    totals: list[int] = []
+    page, other = answer({"domains": [], "total": 1}), answer({"domains": [], "total": 2})
+    with RawServer(when_released(page), other) as server, blocking_client_for(server.url) as client:
+
+        def call() -> None:
+            totals.append(client.domains.list().total)
+            server.released.set()
+
+        with alarm(call, 0.3):
+            totals.append(client.domains.list().total)
+
+    assert totals == [2, 1]
+
+
+@needs_alarms
+@pytest.mark.parametrize("held", ["transport", "lines", "pacer"])
+def test_a_signals_handler_may_make_a_call_where_the_main_thread_holds_a_lock(held: str) -> None:
+    with RawServer(answer(EMPTY_PAGE)) as server, blocking_client_for(server.url, rate_limit=1000) as client:
+        client.domains.list()
+        transport = client._aio._transport
+        assert transport.lines is not None
+        assert transport.pacer is not None
+        holder: Any = {"transport": transport, "lines": transport.lines, "pacer": transport.pacer}[held]
+        totals: list[int] = []
+        with holder._lock, alarm(lambda: totals.append(client.domains.list().total), 0.01):
+            threading.Event().wait(1)
+
+    assert totals == [0]
+
+
+# The end of a client
+
+
+@contextmanager
+def url_that_keeps_waiting(phase: str) -> Iterator[str]:
+    """Give an address at which a call gets as far as that, and no further."""
+    if phase == "connecting":
+        with swallowing_port() as port:
+            yield f"http://127.0.0.1:{port}"
+        return
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        scheme = "https" if phase == "handshake" else "http"
+        yield f"{scheme}://127.0.0.1:{deaf.getsockname()[1]}"
+
+
+@contextmanager
+def another_thread_closes(client: MailChannels, seconds: float = 0.2) -> Iterator[None]:
+    """Close a client meanwhile, and hold that whoever is at it hears of that at once."""
+    timer = threading.Timer(seconds, client.close)
+    timer.start()
+    started = monotonic()
+    with pytest.raises(ConfigurationError, match="the client was closed while this call was under way"):
+        yield
+    assert monotonic() - started < 5
+    timer.join(PATIENCE)
+
+
+@pytest.mark.parametrize("phase", ["connecting", "handshake", "sending"])
+def test_closing_ends_a_call_whose_connection_has_not_come_as_far_as_an_answer(phase: str) -> None:
+    with url_that_keeps_waiting(phase) as url:
+        client = blocking_client_for(url)
+        with another_thread_closes(client, seconds=1.0):
+            client.domains.provision(LARGE)
+
+
+def test_closing_ends_a_call_whose_name_is_being_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    with slow_look_ups(monkeypatch):
+        client = blocking_client_for("https://api.example")
+        with another_thread_closes(client):
+            client.domains.list()
+
+
+def test_closing_ends_a_call_that_waits_for_a_turn() -> None:
+    with RawServer(stall()) as server:
+        client = blocking_client_for(server.url, max_connections=1)
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(client.domains.list)
+            server.wait_for_requests(1)
+            with another_thread_closes(client):
+                client.domains.list()
+
+            assert isinstance(first.exception(PATIENCE), ConfigurationError)
+
+
+def test_closing_ends_a_call_that_waits_for_its_pace() -> None:
+    pacer = Pacer(0.01)
+    with RawServer(answer(EMPTY_PAGE)) as server:
+        client = blocking_client_for(server.url, rate_limit=pacer)
+        client.domains.list()
+        with another_thread_closes(client):
+            client.domains.list()
+
+        assert len(server.requests) == 1
+
+
+def test_closing_ends_a_call_that_backs_off() -> None:
+    with RawServer(answer(status=503, headers={"Retry-After": "20"})) as server:
+        client = blocking_client_for(server.url)
+        with another_thread_closes(client):
+            client.domains.list()
+
+        assert len(server.requests) == 1
+
+
+def test_a_body_that_ends_because_the_client_is_closed_is_no_answer() -> None:
+    def begin(server: RawServer, connection: socket.socket) -> bool:
+        connection.sendall(b'HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{"domains": [], ')
+        return stall()(server, connection)
+
+    with RawServer(begin) as server:
+        client = blocking_client_for(server.url)
+        with another_thread_closes(client):
+            client.domains.list()
+
+
+def test_a_connection_that_comes_back_as_the_client_closes_is_closed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_idle = httpcore.HTTPConnection.is_idle
+
+    def close_first(connection: httpcore.HTTPConnection) -> bool:
+        client.close()
+        return is_idle(connection)
+
+    with RawServer(answer(EMPTY_PAGE)) as server:
+        client = blocking_client_for(server.url)
+        client.domains.list()
+        with monkeypatch.context() as late:
+            late.setattr(httpcore.HTTPConnection, "is_idle", close_first)
+            with suppress(ConfigurationError):
+                client.domains.list()
+
+        server.wait_until_all_are_closed()
+
+
+def test_what_is_opened_for_the_first_call_as_the_client_closes_is_closed_at_once() -> None:
+    client = blocking_client_for("http://127.0.0.1:9")
+    transport = client._aio._transport
+    transport.hang_up()
+    assert transport.lines is not None
+
+    with pytest.raises(ConfigurationError, match="this client is closed"):
+        client.domains.list()
+    client.close()
+
+
+# Connections
+
+
+@contextmanager
+def slow_look_ups(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the look-up of a name take as long as the test does."""
+    look_up, over = socket.getaddrinfo, threading.Event()
+
+    def wait(host: str, *rest: Any, **more: Any) -> Any:
+        if more.get("flags", 0) & socket.AI_NUMERICHOST:
+            return look_up(host, *rest, **more)
+        over.wait(PATIENCE)
+        raise socket.gaierror(socket.EAI_AGAIN, "at last")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "getaddrinfo", wait)
+        yield
+        over.set()
+        for thread in threading.enumerate():
+            if thread.name == "look-up of a name":
+                thread.join(PATIENCE)
+
+
+@pytest.mark.parametrize(("timeout", "kind"), [(0.3, RequestTimeout), (30.0, ConnectError)])
+def test_a_look_up_that_takes_too_long_is_given_up_and_nothing_was_sent(
+    timeout: float, kind: type[MailChannelsError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "CONNECT_TIMEOUT", 0.5)
+    monkeypatch.setattr(network, "LONGEST_WAIT", 0.05)
+    with slow_look_ups(monkeypatch):
+        (outcome,) = Way("blocking").make("https://api.example", provision, timeout=timeout, max_retries=0)
+
+    assert type(outcome.error) is kind
+    assert getattr(outcome.error, "maybe_applied", None) is False
+
+
+def test_a_name_is_looked_up_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "look-up of a name":
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+        start(thread)
+
+    with RawServer(answer(EMPTY_PAGE)) as server:
+        named = server.url.replace("127.0.0.1", "localhost")
+        with blocking_client_for(named) as client, monkeypatch.context() as late:
+            late.setattr(threading.Thread, "start", refuse)
+
+            assert client.domains.list().total == 0
+
+
+def resolving_to(*ports: int) -> Callable[..., Any]:
+    """Stand in for the look-up of a name that has several addresses."""
+    look_up = socket.getaddrinfo
+
+    def resolve(host: str, *rest: Any, **more: Any) -> Any:
+        if host != "several.example":
+            return look_up(host, *rest, **more)
+        if more.get("flags", 0) & socket.AI_NUMERICHOST:
+            raise socket.gaierror(socket.EAI_NONAME, "not a number")
+        tcp = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+        return [(*tcp, ("127.0.0.1", port)) for port in ports]
+
+    return resolve
+
+
+@pytest.mark.parametrize("order", ["swallowing first", "refusing first", "both first"])
+def test_of_several_addresses_the_first_that_answers_is_taken(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailchannels.configuration._is_loopback", lambda _: True)
+    with RawServer(answer(EMPTY_PAGE)) as server, swallowing_port() as swallowing, socket.socket() as refusing:
+        refusing.bind(("127.0.0.1", 0))
+        refused = refusing.getsockname()[1]
+        first = {"swallowing first": [swallowing], "refusing first": [refused], "both first": [refused, swallowing]}
+        monkeypatch.setattr(socket, "getaddrinfo", resolving_to(*first[order], server.port))
+        with blocking_client_for("http://several.example", max_retries=0) as client:
+            assert client.domains.list(timeout=1.5).total == 0
+
+
+def test_where_none_of_several_addresses_answers_the_last_failure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailchannels.configuration._is_loopback", lambda _: True)
+    monkeypatch.setattr(network, "CONNECT_TIMEOUT", 0.6)
+    with swallowing_port() as swallowing, socket.socket() as refusing:
+        refusing.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(socket, "getaddrinfo", resolving_to(swallowing, refusing.getsockname()[1]))
+        (outcome,) = Way("blocking").make("http://several.example", list_domains, max_retries=0)
+
+    assert isinstance(outcome.error, ConnectError)
+    assert "ConnectTimeout: timed out" in str(outcome.error)
+
+
+def test_a_name_without_an_address_is_a_connect_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailchannels.configuration._is_loopback", lambda _: True)
+    monkeypatch.setattr(socket, "getaddrinfo", resolving_to())
+
+    (outcome,) = Way("blocking").make("http://several.example", list_domains, max_retries=0)
+
+    assert isinstance(outcome.error, ConnectError)
+    assert os.strerror(errno.EADDRNOTAVAIL) in str(outcome.error)
+
+
+def test_an_address_that_can_be_no_peer_is_a_connect_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: socket.socket, address: object) -> int:
+        return errno.ENETUNREACH
+
+    monkeypatch.setattr(socket.socket, "connect_ex", refuse)
+
+    (outcome,) = Way("blocking").make("http://127.0.0.1:9", list_domains, max_retries=0)
+
+    assert isinstance(outcome.error, ConnectError)
+    assert os.strerror(errno.ENETUNREACH) in str(outcome.error)
+
+
+@pytest.mark.parametrize("call", [list_domains, report])
+def test_a_handshake_that_is_met_with_silence_leaves_time_for_another(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "CONNECT_TIMEOUT", 0.2)
+    monkeypatch.setattr("mailchannels.transport.back_off", lambda _: 0.0)
+    with url_that_keeps_waiting("handshake") as url, blocking_client_for(url, max_retries=2) as client:
+        with pytest.raises(ConnectError, match="ConnectTimeout"):
+            call(client)
+
+        assert client.statistics.requests == 3
+
+
+def test_an_answer_to_no_request_is_not_taken_for_that_to_the_next() -> None:
+    def twice(server: RawServer, connection: socket.socket) -> bool:
+        link = b'{"loginLink": "https://console.example/somebody-elses"}'
+        reply = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(link), link)
+        connection.sendall(reply * 2)
+        return True
+
+    own = answer({"loginLink": "https://console.example/own"})
+    with RawServer(twice, own) as server, blocking_client_for(server.url) as client:
+        client.domains.create_login_link("a.example")
+
+        assert client.domains.create_login_link("b.example").link == "https://console.example/own"
+        assert [line.split("/")[4] for line in server.lines] == ["a.example", "b.example"]
+        assert server.connections == 2
+
+
+def test_connections_left_behind_by_a_burst_are_closed_by_and_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = [in_groups_of(3, answer(EMPTY_PAGE))] * 3
+    with RawServer(*together, answer(EMPTY_PAGE)) as server, blocking_client_for(server.url) as client:
+        with ThreadPoolExecutor(3) as pool:
+            [*pool.map(lambda _: client.domains.list(), range(3))]
+        assert server.open == 3
+        monkeypatch.setattr(lines, "LONGEST_IDLE", 0.01)
+        threading.Event().wait(0.02)
+        client.domains.list()
+
+        server.wait_until_open(1)
+
+
+def test_a_large_request_and_its_answer_go_through_whole() -> None:
+    def echo_length(body: bytes) -> dict[str, Any]:
+        return {"domain": "a.example", "aliases": [f"{len(body)}.example"]}
+
+    with RawServer(answering(echo_length)) as server, blocking_client_for(server.url) as client:
+        stored = client.domains.provision(LARGE)
+
+    assert len(server.requests[0]) > 2**22
+    assert stored.aliases is not None
+
+
+def test_a_proxy_of_the_environment_is_the_event_loops_business(environment: pytest.MonkeyPatch) -> None:
+    with RawServer(answer(EMPTY_PAGE)) as proxy:
+        environment.setenv("HTTP_PROXY", proxy.url)
+        environment.setenv("NO_PROXY", "")
+        with blocking_client_for("http://127.0.0.1:9") as client:
+            client.domains.list()
+
+            assert len(loop_threads()) == 1
+            assert proxy.lines[0].startswith("GET http://127.0.0.1:9/")
+
+
+# What stands in for a connection
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "maybe_applied"),
+    [
+        (httpx.ConnectError, ConnectError, False),
+        (httpx.ConnectTimeout, ConnectError, False),
+        (httpx.ReadTimeout, ConnectionStalled, True),
+        (httpx.ReadError, ConnectionLost, True),
+        (httpx.RemoteProtocolError, ConnectionLost, True),
+        (httpcore.WriteTimeout, ConnectionStalled, True),
+        (httpcore.ReadError, ConnectionLost, True),
+    ],
+)
+def test_what_respx_raises_in_its_place_means_the_same_awaited_and_blocking(
+    raised: type[Exception], kind: type[MailChannelsError], maybe_applied: bool, api: respx.Route
+) -> None:
+    api.mock(side_effect=raised("of the test"))
+
+    for way in (Way("asyncio"), Way("blocking")):
+        if way.is_async and raised.__module__ == "httpcore":
+            continue  # httpx's own transport never lets one through
+        (outcome,) = way.make("http://127.0.0.1:9", provision, max_retries=0)
+
+        assert type(outcome.error) is kind
+        assert getattr(outcome.error, "maybe_applied", None) is maybe_applied
+
+
+def test_the_head_of_a_request_is_the_same_awaited_and_blocking() -> None:
+    requests: list[list[bytes]] = []
+    for name in ("asyncio", "blocking"):
+        with RawServer(answer({"domain": "a.example"}), answer(EMPTY_PAGE), answer()) as server:
+            calls = [provision, list_domains, lambda client: client.domains.create_alias("a.example", "b.example")]
+            Way(name).make(server.url, *calls, max_retries=0)
+            requests.append([request.replace(str(server.port).encode(), b"PORT") for request in server.requests])
+
+    assert [sorted(each.split(b"\r\n")) for each in requests[0]] == [
+        sorted(each.split(b"\r\n")) for each in requests[1]
+    ]
+
+
+# Secrets
+
+
+@needs_alarms
+@pytest.mark.parametrize("phase", ["sending", "reading"])
+def test_a_key_and_a_body_are_seen_in_no_variable_where_ctrl_c_strikes(phase: str) -> None:
+    def strike() -> None:
+        raise KeyboardInterrupt
+
+    canary = "c4n4ry"
+    url = url_that_keeps_waiting("sending") if phase == "sending" else serving(stall())
+    with url as address, MailChannels(f"{canary}-key", base_url=address, rate_limit=None) as client:
+        call: Any = client.domains.provision if phase == "sending" else client.domains.update_api_key
+        given: tuple[Any, ...] = (LARGE,) if phase == "sending" else ("a.example", f"{canary}-new")
+        with pytest.raises(KeyboardInterrupt) as caught, alarm(strike, 1.0):
+            call(*given)
+
+    ours = [
+        frame
+        for frame, _ in traceback.walk_tb(caught.tb)
+        if f"{os.sep}mailchannels{os.sep}" in frame.f_code.co_filename
+    ]
+    assert ours[-1].f_code.co_filename.endswith("network.py")
+    assert [frame.f_code.co_name for frame in ours if canary in repr(frame.f_locals)] == []
+
+
+@contextmanager
+def serving(behaviour: Any) -> Iterator[str]:
+    """Give the address of a server with one behaviour."""
+    with RawServer(behaviour) as server:
+        yield server.url
+
+
+# The coroutine
+
+
+def test_a_call_that_waits_for_an_event_loop_after_all_is_a_fault_that_says_so() -> None:
+    class Forever:
+        def __await__(self) -> Generator[None, None, None]:
+            yield
+
+    async def wait() -> None:
+        await Forever()
+
+    with pytest.raises(RuntimeError, match="a call that was made without an event loop waited for one"):
+        inline.run_inline(wait)
+
+    assert not inline.is_inline()
