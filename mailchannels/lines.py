@@ -12,7 +12,6 @@ from collections import deque
 from contextlib import suppress
 from functools import lru_cache
 from math import inf
-from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
@@ -22,6 +21,7 @@ import httpcore
 import httpx
 from attrs import define, field
 
+from .bell import Bell
 from .bodies import Decoder, NoBodyError
 from .environment import certificates, no_certificates, proxy_for
 from .errors import ConfigurationError, RequestTimeout
@@ -44,7 +44,10 @@ LOOK_AGAIN: Final = min(1.0, LONGEST_WAIT)
 
 _FIRST_ERROR: Final = 400
 
-_Bell = SimpleQueue[None]
+# httpx's own are raised by what stands in for a connection in a program's tests.
+_NOT_CONNECTED: Final = (httpcore.ConnectError, httpcore.ConnectTimeout, httpx.ConnectError, httpx.ConnectTimeout)
+_STALLED: Final = (httpcore.ReadTimeout, httpcore.WriteTimeout, httpx.ReadTimeout, httpx.WriteTimeout)
+_LOST: Final = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, httpx.TransportError)
 
 
 @define(eq=False)
@@ -100,8 +103,8 @@ class Lines:
         # The handler of a signal may make a call while another is under way in its thread.
         self._lock = threading.RLock()
         self._turns: WeakSet[_Turn] = WeakSet()
-        self._waiting: deque[_Bell] = deque()
-        self._sleeping: set[_Bell] = set()
+        self._waiting: deque[Bell] = deque()
+        self._sleeping: set[Bell] = set()
         self._is_closed = False
 
     @property
@@ -129,7 +132,7 @@ class Lines:
             if not self._waiting and len(self._turns) < self._limit:
                 self._turns.add(turn)
                 return turn
-        bell, started = _Bell(), monotonic()
+        bell, started = Bell(), monotonic()
         try:
             self._waiting.append(bell)
             while not self._is_next(bell, turn):
@@ -140,7 +143,7 @@ class Lines:
                         " nothing sent",
                         maybe_applied=False,
                     )
-                _wait(bell, min(left, LOOK_AGAIN))
+                bell.wait(min(left, LOOK_AGAIN))
         finally:
             with suppress(ValueError):  # Ctrl-C struck first
                 self._waiting.remove(bell)
@@ -183,12 +186,12 @@ class Lines:
         Raises:
             ConfigurationError: This was closed meanwhile.
         """
-        bell, latest = _Bell(), monotonic() + seconds
+        bell, latest = Bell(), monotonic() + seconds
         try:
             self._sleeping.add(bell)
             self._hold_open()
             while (left := latest - monotonic()) > 0:
-                _wait(bell, min(left, LONGEST_WAIT))
+                bell.wait(min(left, LONGEST_WAIT))
                 self._hold_open()
         finally:
             self._sleeping.discard(bell)
@@ -197,7 +200,7 @@ class Lines:
         """Close every connection, and cut off those that are in use: their calls end with a `ConfigurationError`."""
         self._is_closed = True
         for bell in [*self._waiting, *self._sleeping]:
-            bell.put(None)
+            bell.ring()
         for line in [*self._busy]:
             line.network.cut()
         self._close_long_idle()
@@ -218,12 +221,12 @@ class Lines:
                 reply = _read(response, request, network.patience)
             finally:
                 response.close()
-        except (httpcore.ConnectError, httpcore.ConnectTimeout, httpx.ConnectError, httpx.ConnectTimeout) as error:
+        except _NOT_CONNECTED as error:
             self._hold_open()
             raise not_connected(error, self.base_url) from error
-        except (httpcore.TimeoutException, httpx.TimeoutException) as error:  # of what stands in for a connection
+        except _STALLED as error:
             raise stalled(request) from error
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpx.TransportError) as error:
+        except _LOST as error:
             self._hold_open()
             raise lost(error, request) from error
         finally:
@@ -268,7 +271,7 @@ class Lines:
             else:
                 line.network.close()
 
-    def _is_next(self, bell: _Bell, turn: _Turn) -> bool:
+    def _is_next(self, bell: Bell, turn: _Turn) -> bool:
         with self._lock:
             self._hold_open()
             if self._waiting[0] is not bell or len(self._turns) >= self._limit:
@@ -282,16 +285,11 @@ class Lines:
 
     def _call_next(self) -> None:
         with suppress(IndexError):
-            self._waiting[0].put(None)
+            self._waiting[0].ring()
 
     def _hold_open(self, otherwise: str = "the client was closed while this call was under way") -> None:
         if self._is_closed:
             raise ConfigurationError(otherwise)
-
-
-def _wait(bell: _Bell, seconds: float) -> None:
-    with suppress(Empty):
-        bell.get(timeout=seconds)
 
 
 def _body(request: Request) -> Iterator[bytes]:

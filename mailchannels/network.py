@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from math import ceil, inf
-from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, Final, TypeAlias, TypeVar
 
 import httpcore
 
+from .bell import Bell
 from .watch import Patience
 
 __all__ = ["LONGEST_WAIT", "Network"]
@@ -64,7 +64,7 @@ class Network(httpcore.NetworkBackend):
         self.has_unsent = False
         self._is_cut = False
         self._sockets: list[socket.socket] = []
-        self._looked_up: SimpleQueue[list[Address] | OSError] = SimpleQueue()
+        self._has_looked_up = Bell()
 
     def connect_tcp(
         self,
@@ -131,7 +131,7 @@ class Network(httpcore.NetworkBackend):
     def cut(self) -> None:
         """Cut the connection off, from any thread: whoever waits on it finds that it has ended."""
         self._is_cut = True
-        self._looked_up.put(ConnectionAbortedError("cut off"))
+        self._has_looked_up.ring()
         for each in [*self._sockets]:
             with suppress(OSError):
                 # Not the method of a TLS socket, which first makes a plain one of it: what is written next would leave
@@ -162,28 +162,28 @@ class Network(httpcore.NetworkBackend):
         with suppress(socket.gaierror):  # then it is a name
             return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
 
+        found: list[list[Address] | OSError] = []
+
         def look_up() -> None:
             try:
-                self._looked_up.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+                found.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
             except OSError as error:
-                self._looked_up.put(error)
+                found.append(error)
+            self._has_looked_up.ring()
 
         # Nothing interrupts a look-up, so it is left to a thread, which may outlast the call.
         try:
             threading.Thread(target=look_up, name="look-up of a name", daemon=True).start()
         except RuntimeError:  # there are too many, or the interpreter is about to end
             look_up()
-        while True:
+        while not found:
             left = min(self.patience.left(), latest - monotonic())
-            if left <= 0:
+            if left <= 0 or self._is_cut:
                 raise httpcore.ConnectTimeout("the look-up of the name timed out")
-            try:
-                found = self._looked_up.get(timeout=min(left, LONGEST_WAIT))
-            except Empty:
-                continue
-            if isinstance(found, OSError):
-                raise _not_connected(found)
-            return found
+            self._has_looked_up.wait(min(left, LONGEST_WAIT))
+        if isinstance(found[0], OSError):
+            raise _not_connected(found[0])
+        return found[0]
 
     def _first_to_answer(self, addresses: list[Address], latest: float) -> socket.socket:
         """Try addresses, each a little after the one before, or as soon as that has failed."""
