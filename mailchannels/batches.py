@@ -18,9 +18,9 @@ import attrs
 from . import checks, collector, wire
 from .background import Results
 from .bulk import Stream
-from .columns import NAME_ALONE, Batch
+from .columns import NAME_ALONE, Batch, Subjects
 from .errors import error_for_status
-from .fragments import Subjects, copied, of_domains
+from .fragments import DomainsInColumns, copied, of_domains
 from .inputs import AnyIterable
 from .models import BulkLoginLinkItem, BulkProvisionItem, Domain, DownstreamAddress, Outcome
 from .models.bulk import BulkItem
@@ -30,7 +30,7 @@ from .operation import Operation
 from .verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from .transport import Answer, Query, Transport
 
@@ -235,8 +235,8 @@ def _note(answer: Answer, batch: Batch[Domain | str], body: bytes, strangers: li
     batch.put(stored)
 
 
-def _with_handles(subjects: Sequence[Domain | str]) -> Iterable[tuple[int, Domain]]:
-    if isinstance(subjects, Subjects):
+def _with_handles(subjects: Subjects[Domain | str]) -> Iterable[tuple[int, Domain]]:
+    if isinstance(subjects, DomainsInColumns):
         return subjects.with_handles()
     domains = ((place, subject) for place, subject in enumerate(subjects) if isinstance(subject, Domain))
     return ((place, domain) for place, domain in domains if domain.subscription_handle is not None)

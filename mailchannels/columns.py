@@ -5,17 +5,25 @@ It knows nothing of requests.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Generic, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, Generic, Protocol, TypeVar
 
 from attrs import define, field
 
 from .verdicts import Verdict
 
 SubjectT = TypeVar("SubjectT")
+SubjectT_co = TypeVar("SubjectT_co", covariant=True)
 
 NAME_ALONE: Final = b""
 """The fragment of what is nothing but its key: nearly all of a million are, and need keep nothing more."""
+
+
+class Subjects(Protocol[SubjectT_co]):
+    """What inputs are about, in their order; each may be made as it is asked for."""
+
+    def __iter__(self) -> Iterator[SubjectT_co]: ...
+    def __getitem__(self, place: int, /) -> SubjectT_co: ...
 
 
 @define(eq=False)
@@ -32,7 +40,7 @@ class Batch(Generic[SubjectT]):
     """
 
     keys: list[str] = field(factory=list)
-    subjects: Sequence[SubjectT] = field(factory=list)
+    subjects: Subjects[SubjectT] = field(factory=list)
     fragments: list[bytes] = field(factory=list)
     indexes: list[int] = field(factory=list)
     attempts: list[int] = field(factory=list)

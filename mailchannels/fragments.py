@@ -6,12 +6,12 @@ addresses are told to be in order without a call for each. It knows nothing of r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from copy import copy, deepcopy
 from functools import lru_cache
 from itertools import chain
 from types import NoneType
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -126,35 +126,26 @@ def _of_plain(domains: list[Domain], subscription_handle: str | None) -> Batch[D
     return _batch(columns, written_settings, written_servers)
 
 
-class Subjects(Sequence[Domain | str]):
+class DomainsInColumns:
     """Domains that become objects as they are asked for; what is nothing but a name stays one.
 
     Always other objects than those that were given: a caller who fills one Domain again and again must not rename what
     was sent before.
     """
 
-    def __init__(self, columns: _Columns, are_names_alone: Sequence[bool]) -> None:
+    def __init__(self, columns: _Columns, are_names_alone: list[bool]) -> None:
         self._columns = columns
         self._are_names_alone = are_names_alone
-
-    def __len__(self) -> int:
-        return len(self._columns.names)
-
-    @overload
-    def __getitem__(self, place: int) -> Domain | str: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[Domain | str]: ...
-    def __getitem__(self, place: int | slice) -> Domain | str | list[Domain | str]:
-        if isinstance(place, slice):
-            return [*self][place]
-        if self._are_names_alone and self._are_names_alone[place]:
-            return self._columns.names[place]
-        return Domain(*(column[place] for column in self._columns))  # type: ignore[arg-type]  # a column for each field
 
     def __iter__(self) -> Iterator[Domain | str]:
         if not self._are_names_alone:
             return map(Domain, *self._columns)
-        return map(self.__getitem__, range(len(self)))
+        return map(self.__getitem__, range(len(self._are_names_alone)))
+
+    def __getitem__(self, place: int, /) -> Domain | str:
+        if self._are_names_alone and self._are_names_alone[place]:
+            return self._columns.names[place]
+        return Domain(*(column[place] for column in self._columns))  # type: ignore[arg-type]  # a column for each field
 
     def with_handles(self) -> Iterator[tuple[int, Domain]]:
         """Give those with a subscription of their own, each with its place."""
@@ -169,7 +160,7 @@ def _batch(columns: _Columns, settings: list[wire.Json], servers: list[wire.Json
     are_names_alone: list[bool] = []
     if not all(fragments):
         are_names_alone = [not each and handle is None for each, handle in zip(fragments, handles, strict=True)]
-    return Batch(names, Subjects(columns, are_names_alone), fragments)
+    return Batch(names, DomainsInColumns(columns, are_names_alone), fragments)
 
 
 @lru_cache(maxsize=1_024, typed=True)

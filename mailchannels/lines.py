@@ -259,16 +259,11 @@ class Lines:
 
     def _close_long_idle(self) -> None:
         """Close what a burst has left behind, which lies at the bottom; when this is closed, all."""
-        while True:
-            try:
-                line = self._idle[0]
-                if not self._is_closed and monotonic() - line.idle_since <= LONGEST_IDLE:
-                    return
+        for line in [*self._idle]:
+            if not self._is_closed and monotonic() - line.idle_since <= LONGEST_IDLE:
+                return
+            with suppress(ValueError):  # another thread has taken it
                 self._idle.remove(line)
-            except (IndexError, ValueError):  # another thread has taken it, or there is none
-                if not self._idle:
-                    return
-            else:
                 line.network.close()
 
     def _is_next(self, bell: Bell, turn: _Turn) -> bool:

@@ -257,11 +257,9 @@ class _Stream(httpcore.NetworkStream):
         return self._network.secured(self._socket, ssl_context, server_hostname)
 
     def get_extra_info(self, info: str) -> Any:
-        if info == "ssl_object":
-            return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
         if info == "is_readable":  # of a connection that nobody uses, so that it can only be its end
             return self._socket.fileno() < 0 or bool(_ready([self._socket], _TO_READ, 0))
-        return None
+        return self._socket if info == "ssl_object" and isinstance(self._socket, ssl.SSLSocket) else None
 
     def _send(self) -> None:
         self._network.has_unsent = False

@@ -35,10 +35,12 @@ from mailchannels import (
     network,
 )
 from mailchannels.lines import Lines
+from mailchannels.network import Network
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Generator, Iterator
+    from pathlib import Path
 
     import respx
 
@@ -241,6 +243,23 @@ def url_that_keeps_waiting(phase: str) -> Iterator[str]:
 
 
 @contextmanager
+def url_that_reads_nothing(tls: ssl.SSLContext) -> Iterator[str]:
+    """Give an address at which a call shakes hands for TLS, and no more."""
+
+    def shake_hands() -> None:
+        connection, _ = listener.accept()
+        with tls.wrap_socket(connection, server_side=True):
+            over.wait(PATIENCE)
+
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        served = pool.submit(shake_hands)
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+        over.set()
+        served.result(PATIENCE)
+
+
+@contextmanager
 def another_thread_closes(client: MailChannels, seconds: float = 0.2) -> Iterator[None]:
     """Close a client meanwhile, and hold that whoever is at it hears of that at once."""
     timer = threading.Timer(seconds, client.close)
@@ -258,6 +277,33 @@ def test_closing_ends_a_call_whose_connection_has_not_come_as_far_as_an_answer(p
         client = blocking_client_for(url)
         with another_thread_closes(client, seconds=1.0):
             client.domains.provision(LARGE)
+
+
+def test_closing_ends_a_call_whose_request_is_not_taken_over_tls(
+    tls: ssl.SSLContext, certificate: Path, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("SSL_CERT_FILE", str(certificate))
+    with url_that_reads_nothing(tls) as url:
+        client = blocking_client_for(url)
+        with another_thread_closes(client, seconds=1.0):
+            client.domains.provision(LARGE)
+
+
+def test_closing_just_as_a_connection_comes_about_ends_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    hold = Network._hold
+
+    def close_and_hold(made: Network, held: socket.socket) -> None:
+        client.close()
+        hold(made, held)
+
+    monkeypatch.setattr(Network, "_hold", close_and_hold)
+    with RawServer(answer(EMPTY_PAGE)) as server:
+        client = blocking_client_for(server.url)
+        with pytest.raises(ConfigurationError, match="the client was closed while this call was under way"):
+            client.domains.list()
+
+        assert server.requests == []
+        server.wait_until_all_are_closed()
 
 
 def test_closing_ends_a_call_whose_name_is_being_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from mailchannels import (
     MailChannels,
     Pacer,
 )
+from mailchannels.event_loop import Errand, EventLoop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,6 +150,25 @@ def test_a_first_call_that_meets_close_is_refused_and_leaves_no_thread(
     assert isinstance(error, ConfigurationError)
     assert "this client is closed" in str(error)
     assert loop_threads() == []
+    assert simulator.requests == 0
+
+
+def test_a_call_that_is_handed_over_as_the_client_closes_is_refused(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spawn = EventLoop.spawn
+
+    def close_first(event_loop: EventLoop, errand: Errand) -> bool:
+        monkeypatch.setattr(EventLoop, "spawn", spawn)
+        client.close()
+        return spawn(event_loop, errand)
+
+    client = blocking_client_for(simulator.base_url)
+    monkeypatch.setattr(EventLoop, "spawn", close_first)
+
+    with pytest.raises(ConfigurationError, match="this client is closed; create another one"):
+        client.domains.bulk_provision(["a.example"], subscription_handle="demo")
+
     assert simulator.requests == 0
 
 
