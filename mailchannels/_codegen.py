@@ -39,7 +39,7 @@ IN_DOCSTRINGS: Final = (
 )
 ONLY_HERE: Final = """
 from collections.abc import Generator, Iterable
-from ..blocking import EventLoopThread
+from ..blocking import Calls
 """
 
 
@@ -118,23 +118,23 @@ class _Plain(ast.NodeTransformer):
             # Modules are attached with annotations; whatever else the async form sets up, it sets up itself.
             attached = [item for item in _init(node).body if isinstance(item, ast.AnnAssign)]
             made = f"{counterpart}({', '.join(_arguments(_init(node).args))})"
-            _init(node).body = [*ast.parse(f"self._loop = EventLoopThread(lambda: {made})").body, *attached]
+            _init(node).body = [*ast.parse(f"self._calls = Calls(lambda: {made})").body, *attached]
         elif is_module:
-            _init(node).body = ast.parse("self._loop = client._loop").body
+            _init(node).body = ast.parse("self._calls = client._calls").body
         elif is_job:
             # It has a state of its own; what it is given is read in whichever thread calls.
             _, _, *given = takes
-            passed_on = ["self._loop.client", *(f"self._loop.lend({name})" for name in given)]
+            passed_on = ["self._calls.client", *(f"self._calls.lend({name})" for name in given)]
             passed_on += [f"{argument.arg}={argument.arg}" for argument in _init(node).args.kwonlyargs]
             _init(node).body = ast.parse(
-                f"self._loop = client._loop\nself._aio = {counterpart}({', '.join(passed_on)})"
+                f"self._calls = client._calls\nself._aio = {counterpart}({', '.join(passed_on)})"
             ).body
         if is_root or is_client:
-            node.body[1:1] = ast.parse(f"_loop: EventLoopThread[{counterpart}]").body
+            node.body[1:1] = ast.parse(f"_calls: Calls[{counterpart}]").body
         has_methods = any(isinstance(part, ast.FunctionDef) and part.name != "__init__" for part in node.body)
         if is_root or is_module or (is_client and has_methods):
             # Looked up at each call: a forked child has another one.
-            behind = f"{counterpart}(self._loop.client)" if is_module else "self._loop.client"
+            behind = f"{counterpart}(self._calls.client)" if is_module else "self._calls.client"
             node.body += ast.parse(f"@property\ndef _aio(self) -> {counterpart}:\n    return {behind}").body
         return node
 
@@ -152,25 +152,25 @@ class _Plain(ast.NodeTransformer):
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.FunctionDef:
         if node.name == "aclose" and not self._is_job:
-            node.body[1:] = ast.parse("self._loop.close()").body
+            node.body[1:] = ast.parse("self._calls.close()").body
         elif not _is_special(node):
             parts = [*ast.walk(node)]
-            way = "call"
+            way = "make"
             if any(isinstance(part, ast.Yield) for part in parts):
                 way = "iterate"
             # Whoever goes through an async generator runs tasks, and so does a job.
             elif self._is_job or any(getattr(part, "is_async", False) for part in parts):
-                way = "call_on_event_loop"
+                way = "make_on_event_loop"
             passed_on = ", ".join([f"self._aio.{node.name}", *_arguments(node.args)])
             # What the async form drops, so that no traceback that shows variables shows it, the blocking one drops too.
             dropped = [ast.unparse(part) for part in node.body if isinstance(part, ast.Delete)]
-            put_off = [f"call = self._loop.prepared({passed_on})", *dropped, "return call()"]
-            body = "\n".join(put_off) if dropped else f"return self._loop.{way}({passed_on})"
+            put_off = [f"call = self._calls.prepared({passed_on})", *dropped, "return call()"]
+            body = "\n".join(put_off) if dropped else f"return self._calls.{way}({passed_on})"
             node.body[1:] = ast.parse(body).body
         fields = {name: value for name, value in ast.iter_fields(node) if name != "name"}
         self.generic_visit(node)
         if node.name == "aclose" and self._is_job:
-            node.body[1:] = ast.parse("return self._loop.call_on_event_loop(self._aio.aclose)").body
+            node.body[1:] = ast.parse("return self._calls.make_on_event_loop(self._aio.aclose)").body
         return ast.FunctionDef(name=self._plain.get(node.name, node.name), **fields)
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:

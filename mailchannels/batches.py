@@ -32,7 +32,8 @@ from .verdicts import Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from .transport import Answer, Query, Transport
+    from .answers import Answer
+    from .transport import Query, Transport
 
 log: Final = logging.getLogger("mailchannels")
 

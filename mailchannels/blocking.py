@@ -23,7 +23,7 @@ from attrs import define, field
 from .caller import Caller, lent, waiting
 from .errors import ConfigurationError
 from .event_loop import Errand, EventLoop, is_of_an_event_loop
-from .inline import run_inline
+from .inline import put_off, run_inline
 from .secrecy import in_confidence
 
 P = ParamSpec("P")
@@ -62,7 +62,7 @@ class _Running(Generic[ClientT_co]):
         self.event_loop.stop(self.client.aclose, patience)
 
 
-class EventLoopThread(Generic[ClientT_co]):
+class Calls(Generic[ClientT_co]):
     """Runs the calls of one blocking client.
 
     Args:
@@ -83,28 +83,28 @@ class EventLoopThread(Generic[ClientT_co]):
         """The async client of this process."""
         return self._of_this_process().client
 
-    def call(self, function: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def make(self, function: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a coroutine function that does nothing but make requests, and give what it returns or raises."""
         make = self.prepared(function, *args, **kwargs)
         del args, kwargs  # a traceback that shows variables must not show a key
-        return make(5)
+        return make(frames_above=1)
 
     def prepared(
         self, function: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs
     ) -> Callable[..., T]:
         """Put such a call off, so that whoever makes it need not keep arguments that are secret."""
         caller = Caller()
-        start = caller.lending(function, *args, **kwargs)
+        inline, elsewhere = put_off(function, *args, **kwargs), caller.lending(function, *args, **kwargs)
 
-        def call(stacklevel: int = 4) -> T:
-            self._warn_inside_an_event_loop(stacklevel)  # which may be an error
-            if self._usable().client._can_block():  # noqa: SLF001
-                return run_inline(start)
-            return self._call(caller, start)
+        def make(frames_above: int = 0) -> T:
+            self._warn_inside_an_event_loop(stacklevel=4 + frames_above)  # which may be an error
+            if self._usable().client._can_block():  # noqa: SLF001  # what only this room needs of a client
+                return run_inline(inline)
+            return self._call(caller, elsewhere)
 
-        return call
+        return make
 
-    def call_on_event_loop(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def make_on_event_loop(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a coroutine function that may have tasks, and give what it returns or raises.
 
         Ctrl-C cancels it and waits until it has stopped.
@@ -250,7 +250,7 @@ class EventLoopThread(Generic[ClientT_co]):
 
 
 _END: Final = object()
-_threads: weakref.WeakSet[EventLoopThread[Any]] = weakref.WeakSet()
+_threads: weakref.WeakSet[Calls[Any]] = weakref.WeakSet()
 _left_to_parent: list[object] = []
 
 

@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 import anyio
 import anyio.lowlevel
 import httpx
-from attrs import define
 from httpx import AsyncBaseTransport
 
 from .bodies import Decoder, NoBodyError
@@ -28,42 +27,16 @@ from .connecting import Connecting
 from .environment import certificates, no_certificates, proxy_for, unusable_proxy
 from .errors import ConfigurationError, RequestTimeout
 from .failures import lost, not_connected, silent, stalled, unreadable
-from .messages import Reply, Request, content_of
-from .watch import Silence, Watch
+from .messages import Reply, Request, Turn, content_of
+from .watch import CONNECT_TIMEOUT, LONGEST_IDLE, Silence, Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Mapping
-    from types import TracebackType
 
 __all__ = ["AsyncBaseTransport", "Connections"]
 
-CONNECT_TIMEOUT: Final = 10.0
-"""Seconds for a connection to come about; a host that swallows packets must leave time for another attempt."""
-
-LONGEST_IDLE: Final = 60.0
-"""Seconds that a connection lies unused before the next request that ends closes it."""
-
 _FIRST_ERROR: Final = 400
 _ONE_CONNECTION: Final = httpx.Limits(max_connections=1, max_keepalive_connections=1)
-
-
-@define
-class Permit:
-    """Leave to use a connection, given back where its `with` ends.
-
-    `patience` says for how many more seconds the call may wait before it is sent; None for as long as it takes.
-    """
-
-    _permits: anyio.Semaphore
-    patience: float | None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._permits.release()
 
 
 class _Content(httpx.AsyncByteStream):
@@ -107,12 +80,8 @@ class Connections:
         self._event_loop: object = None
         self._closed = False
 
-    async def permit(self, patience: float | None) -> Permit:
-        """Wait for a permit to send, at most `patience` seconds.
-
-        Raises:
-            RequestTimeout: None came free.
-        """
+    async def permit(self, patience: float | None) -> Turn:
+        """Wait for leave to send, as a `Carrier` gives it."""
         permits = self.permits()
         try:
             permits.acquire_nowait()
@@ -127,24 +96,10 @@ class Connections:
                 ) from None
             if patience is not None:
                 patience = max(0.0, patience - (monotonic() - started))
-        return Permit(permits, patience)
+        return Turn(lambda _: permits.release(), patience)
 
     async def exchange(self, request: Request, longest: float = inf, longest_silence: float = inf) -> Reply:
-        """Send a request and read its answer.
-
-        Args:
-            request: The request.
-            longest: Seconds that it may take.
-            longest_silence: Seconds that the server may let pass without a sign of life, connecting included.
-
-        Raises:
-            OutOfTime: It took longer.
-            ConnectError: No connection came about.
-            ConnectionLost: It broke before the answer was complete.
-            ConnectionStalled: The server was silent for too long.
-            RequestTimeout: So it was before anything was sent.
-            UnexpectedResponse: The answer cannot be decoded or is larger than 64 MB.
-        """
+        """Send a request and read its answer, as a `Carrier` does."""
         # A transport that was given is the caller's to pool; one of ours goes back only after a complete answer.
         connected = bool(self._idle)
         transport = self._given

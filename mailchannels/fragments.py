@@ -149,7 +149,10 @@ class DomainsInColumns:
 
     def with_handles(self) -> Iterator[tuple[int, Domain]]:
         """Give those with a subscription of their own, each with its place."""
-        for place, handle in enumerate(self._columns.handles):
+        handles = self._columns.handles
+        if handles.count(None) == len(handles):  # as nearly always, and told at once
+            return
+        for place, handle in enumerate(handles):
             if handle is not None:
                 yield place, Domain(*(column[place] for column in self._columns))  # type: ignore[arg-type]
 

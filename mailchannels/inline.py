@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
-__all__ = ["is_inline", "run_inline"]
+__all__ = ["is_inline", "put_off", "run_inline"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _here: Final = threading.local()
@@ -20,6 +21,11 @@ _here: Final = threading.local()
 def is_inline() -> bool:
     """Whether what runs now is run by `run_inline`, and so must block instead of waiting for an event loop."""
     return getattr(_here, "is_inline", False)
+
+
+def put_off(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Callable[[], T]:
+    """Put a call off, so that the variables of whoever makes it do not show its arguments, which may be secret."""
+    return lambda: function(*args, **kwargs)
 
 
 def run_inline(start: Callable[[], Coroutine[Any, Any, T]]) -> T:

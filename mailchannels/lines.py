@@ -26,18 +26,14 @@ from .bodies import Decoder, NoBodyError
 from .environment import certificates, no_certificates, proxy_for
 from .errors import ConfigurationError, RequestTimeout
 from .failures import lost, not_connected, silent, stalled, unreadable
-from .messages import Reply, Request, content_of
+from .messages import Reply, Request, Turn, content_of
 from .network import LONGEST_WAIT, Network
-from .watch import Patience, Silence
+from .watch import LONGEST_IDLE, Patience, Silence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from types import TracebackType
 
 __all__ = ["Lines"]
-
-LONGEST_IDLE: Final = 60.0
-"""Seconds that a connection lies unused before the next request that ends closes it."""
 
 LOOK_AGAIN: Final = min(1.0, LONGEST_WAIT)
 """Seconds after which whoever waits for a turn looks by itself: Ctrl-C may have struck before it was told."""
@@ -48,22 +44,6 @@ _FIRST_ERROR: Final = 400
 _NOT_CONNECTED: Final = (httpcore.ConnectError, httpcore.ConnectTimeout, httpx.ConnectError, httpx.ConnectTimeout)
 _STALLED: Final = (httpcore.ReadTimeout, httpcore.WriteTimeout, httpx.ReadTimeout, httpx.WriteTimeout)
 _LOST: Final = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, httpx.TransportError)
-
-
-@define(eq=False)
-class _Turn:
-    """Leave to use a connection; one that Ctrl-C keeps from its `with` comes back as Python collects it."""
-
-    _lines: Lines
-    patience: float | None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._lines._give_back(self)  # noqa: SLF001
 
 
 @define(eq=False)
@@ -102,7 +82,7 @@ class Lines:
         self._busy: set[_Line] = set()
         # The handler of a signal may make a call while another is under way in its thread.
         self._lock = threading.RLock()
-        self._turns: WeakSet[_Turn] = WeakSet()
+        self._turns: WeakSet[Turn] = WeakSet()  # one that Ctrl-C keeps from its `with` comes back as it is collected
         self._waiting: deque[Bell] = deque()
         self._sleeping: set[Bell] = set()
         self._is_closed = False
@@ -119,14 +99,14 @@ class Lines:
             self._reach = proxy_for(url.scheme, url.hostname or "") is None
         return self._reach
 
-    async def permit(self, patience: float | None) -> _Turn:
-        """Wait for leave to send, at most `patience` seconds; leave is given in the order of asking.
+    async def permit(self, patience: float | None) -> Turn:
+        """Wait for leave to send, which is given in the order of asking.
 
         Raises:
             RequestTimeout: None came.
             ConfigurationError: This is closed.
         """
-        turn = _Turn(self, patience)
+        turn = Turn(self._give_back, patience)
         with self._lock:
             self._hold_open("this client is closed; create another one")
             if not self._waiting and len(self._turns) < self._limit:
@@ -153,7 +133,7 @@ class Lines:
         return turn
 
     async def exchange(self, request: Request, longest: float = inf, longest_silence: float = inf) -> Reply:
-        """Send a request and read its answer, as `Connections.exchange` does.
+        """Send a request and read its answer, as a `Carrier` does.
 
         Raises:
             ConfigurationError: This was closed meanwhile.
@@ -266,7 +246,7 @@ class Lines:
                 self._idle.remove(line)
                 line.network.close()
 
-    def _is_next(self, bell: Bell, turn: _Turn) -> bool:
+    def _is_next(self, bell: Bell, turn: Turn) -> bool:
         with self._lock:
             self._hold_open()
             if self._waiting[0] is not bell or len(self._turns) >= self._limit:
@@ -274,7 +254,7 @@ class Lines:
             self._turns.add(turn)
             return True
 
-    def _give_back(self, turn: _Turn) -> None:
+    def _give_back(self, turn: Turn) -> None:
         self._turns.discard(turn)
         self._call_next()
 

@@ -5,9 +5,10 @@ Nothing here knows of connections, JSON or the API.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Protocol, TypeAlias
+from types import TracebackType
+from typing import Protocol, Self, TypeAlias
 
 from attrs import define, field
 
@@ -62,14 +63,24 @@ class Reply:
             return "unknown status"
 
 
-class Turn(AbstractContextManager["Turn"], Protocol):
+@define(eq=False)
+class Turn:
     """Leave to use a connection, given back where its `with` ends.
 
     Attributes:
         patience: For how many more seconds the call may wait before it is sent; None for as long as it takes.
     """
 
+    _give_back: Callable[[Turn], None]
     patience: float | None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._give_back(self)
 
 
 class Carrier(Protocol):

@@ -24,15 +24,12 @@ from typing import Any, Final, TypeAlias, TypeVar
 import httpcore
 
 from .bell import Bell
-from .watch import Patience
+from .watch import CONNECT_TIMEOUT, Patience
 
 __all__ = ["LONGEST_WAIT", "Network"]
 
 T = TypeVar("T")
 Address: TypeAlias = tuple[Any, Any, int, str, Any]  # as `socket.getaddrinfo` gives it
-
-CONNECT_TIMEOUT: Final = 10.0
-"""Seconds for a connection to come about, and for its handshake; what swallows packets must leave time to try again."""
 
 NEXT_ADDRESS: Final = 0.25
 """Seconds after which the next address of a host is tried beside the one before it (RFC 8305)."""

@@ -105,6 +105,8 @@ class Repeats:
         A key may have been forgotten since, and have come again: what came of it then is not for this batch to say.
         """
         self._under_way.difference_update(batch.indexes)
+        if self._usual is None and verdicts:
+            self._keep(batch.keys[0], batch.indexes[0], verdicts[0])
         if {*map(id, verdicts)} != {id(self._usual)}:
             for key, index, verdict in zip(batch.keys, batch.indexes, verdicts, strict=True):
                 self._keep(key, index, verdict)

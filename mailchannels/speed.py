@@ -17,9 +17,10 @@ import anyio.lowlevel
 import httpx
 from attrs import define, field
 
-from .connections import LONGEST_IDLE, AsyncBaseTransport
+from .connections import AsyncBaseTransport
 from .environment import certificates, proxy_for
 from .errors import ConfigurationError
+from .watch import LONGEST_IDLE
 
 try:
     import aiohttp

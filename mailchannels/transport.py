@@ -1,7 +1,7 @@
 """One call: wait for its turn, send it, repeat it where that is safe, and give the answer or raise.
 
 Everything an endpoint has in common with the others is here, once: escaping, the deadline, retries, errors. It does not
-know which endpoints there are, and `connections` below it does not know what a retry is.
+know which endpoints there are, and what carries requests, `connections` or `lines`, does not know what a retry is.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 
-from attrs import define
-
-from . import checks, collector, wire
+from . import checks
+from .answers import Answer
 from .errors import (
     APIError,
     ConnectError,
@@ -29,7 +28,7 @@ from .errors import (
 from .inline import is_inline
 from .messages import Body, Carrier, Reply, Request
 from .pacing import RetryBudget, Statistics, back_off
-from .refusals import Refusals, unexpected
+from .refusals import Refusals
 from .watch import OutOfTime
 
 if TYPE_CHECKING:
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FIRST_OF_MANY: Final = 2**16
-"""Bytes of an answer from which on it has so many objects in it that the garbage collector is held back meanwhile."""
 REPEATED_STATUSES: Final = frozenset({429, 500, 502, 503, 504})
 REFUSED_UNREAD: Final = frozenset({429, 503})
 """Statuses that say the request was turned away: not even a call that must not be repeated has taken effect."""
@@ -51,56 +48,6 @@ SHARE_OF_SILENCE: Final = 2 / 3
 """Of the time that is left, how much a server may be silent for before it is asked again, once a call; see `watch`."""
 
 Query = bool | int | str | list[str] | None
-
-
-@define
-class Answer:
-    """A successful answer whose body has not been read as a model yet."""
-
-    request: Request
-    reply: Reply
-
-    @property
-    def status(self) -> int:
-        """The HTTP status code."""
-        return self.reply.status
-
-    def read(self, kind: type[T]) -> T:
-        """Read the body as a model.
-
-        Raises:
-            UnexpectedResponse: It does not fit; the message says where.
-        """
-        try:
-            if len(self.reply.body) < FIRST_OF_MANY:
-                return wire.load(self.reply.body, kind)
-            with collector.held_back():
-                return wire.load(self.reply.body, kind)
-        except wire.Misfit as misfit:
-            said = str(misfit)
-        # No excerpt of a successful answer, which may be a login link; and not from up there, where variables hold it.
-        raise unexpected(self.request, self.reply.status, said)
-
-    def read_nothing(self) -> None:
-        """Hold that a body of which nothing is promised is at least no page, as a proxy's log-in would be.
-
-        Raises:
-            UnexpectedResponse: It is one.
-        """
-        if self.reply.body.lstrip().startswith(b"<"):
-            raise unexpected(self.request, self.reply.status, "the body is a page of HTML, as the API gives none")
-
-    def read_part(self, part: wire.Json, kind: type[T], where: str) -> T:
-        """Read a part of the body that a model left unread.
-
-        Raises:
-            UnexpectedResponse: It does not fit; the message says where.
-        """
-        try:
-            return wire.structure(part, kind, where)
-        except wire.Misfit as misfit:
-            said = str(misfit)
-        raise unexpected(self.request, self.reply.status, said)
 
 
 class Transport:

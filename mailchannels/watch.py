@@ -1,4 +1,4 @@
-"""How long an exchange may take, and how long a server may be silent in it.
+"""How long an exchange may take, how long a server may be silent in it, and a connection be idle after it.
 
 Nothing here knows of HTTP.
 """
@@ -12,6 +12,12 @@ import anyio
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+CONNECT_TIMEOUT: Final = 10.0
+"""Seconds for a connection to come about, and for its handshake; what swallows packets must leave time to try again."""
+
+LONGEST_IDLE: Final = 60.0
+"""Seconds that a connection lies unused before the next request that ends closes it."""
 
 GRAIN: Final = 0.01
 """Signs of life closer together than this part of the longest silence do not set the timer anew."""

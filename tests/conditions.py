@@ -168,4 +168,4 @@ def tasks_of(client: MailChannels) -> int:
         await anyio.wait_all_tasks_blocked()
         return len(asyncio.all_tasks())
 
-    return client._loop.call_on_event_loop(count)
+    return client._calls.make_on_event_loop(count)

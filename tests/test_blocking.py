@@ -144,7 +144,7 @@ def test_the_event_loop_is_uvloops_where_that_is_installed(simulator: Simulator)
         return any(kind.__module__.partition(".")[0] == "uvloop" for kind in type(asyncio.get_running_loop()).__mro__)
 
     with blocking_client_for(simulator.base_url) as client:
-        assert client._loop.call_on_event_loop(is_uvloops) == may_use_uvloop()
+        assert client._calls.make_on_event_loop(is_uvloops) == may_use_uvloop()
         assert list_on_event_loop(client) == []
 
 
@@ -438,7 +438,7 @@ def test_an_input_that_was_interrupted_is_not_read_again(blocking_client: MailCh
                 await anext(inputs)
 
     with pytest.raises(KeyboardInterrupt):
-        blocking_client._loop.call_on_event_loop(insist, Interrupted())  # type: ignore[arg-type]
+        blocking_client._calls.make_on_event_loop(insist, Interrupted())  # type: ignore[arg-type]
 
     assert pulls == 1
     assert blocking_client.domains.list().total == 0
@@ -484,7 +484,7 @@ def test_what_an_iterator_reads_is_closed_when_it_is_left_early(
     with blocking_client_for(simulator.base_url) as client:
         results = begin(client, inputs())
         next(results)
-        client._loop.call_on_event_loop(ask_for_more)  # which nobody answers any more
+        client._calls.make_on_event_loop(ask_for_more)  # which nobody answers any more
         results.close()
 
         assert closed.wait(PATIENCE)
@@ -517,13 +517,13 @@ def test_an_iterator_that_is_closed_has_stopped_when_close_returns() -> None:
 
     page = {"successes": [{"domain": {"domain": name}, "code": 201} for name in names(1_000)], "errors": []}
     with RawServer(answer(page), stall()) as server, blocking_client_for(server.url) as client:
-        before = client._loop.call_on_event_loop(count_tasks)
+        before = client._calls.make_on_event_loop(count_tasks)
         results = client.domains.iter_bulk_provision(names(9_000), subscription_handle="demo", concurrency=1)
         next(results)
         server.wait_for_requests(2)
         results.close()
 
-        assert client._loop.call_on_event_loop(count_tasks) == before
+        assert client._calls.make_on_event_loop(count_tasks) == before
 
 
 def test_an_iterator_may_be_collected_just_as_a_call_is_handed_over(blocking_client: MailChannels) -> None:
@@ -540,9 +540,9 @@ def test_an_iterator_may_be_collected_just_as_a_call_is_handed_over(blocking_cli
             await anyio.sleep(0.01)
 
     blocking_client.domains.bulk_provision(names(2), subscription_handle="demo")
-    abandoned = [blocking_client._loop.iterate(take_time_to_end)]
+    abandoned = [blocking_client._calls.iterate(take_time_to_end)]
     next(abandoned[0])
-    blocking_client._loop._of_this_process().event_loop._arrivals = Collecting()
+    blocking_client._calls._of_this_process().event_loop._arrivals = Collecting()
 
     assert len(list_on_event_loop(blocking_client)) == 2
     assert not abandoned
@@ -576,7 +576,7 @@ def test_an_iterator_dropped_in_the_event_loops_thread_is_no_trouble(blocking_cl
     async def drop() -> None:
         left.clear()
 
-    blocking_client._loop.call_on_event_loop(drop)
+    blocking_client._calls.make_on_event_loop(drop)
 
     assert blocking_client.domains.list().total == 3
 
@@ -598,11 +598,11 @@ def test_an_iterator_dropped_in_the_event_loops_thread_of_another_client_waits_f
         other.domains.bulk_provision(names(3), subscription_handle="demo")
         left = [other.domains.iter_list(page_size=1)]
         next(left[0])
-        holding = threading.Thread(target=other._loop.call, args=(hold,))
+        holding = threading.Thread(target=other._calls.make_on_event_loop, args=(hold,))
         holding.start()
         assert begun.wait(PATIENCE)
 
-        blocking_client._loop.call_on_event_loop(drop)
+        blocking_client._calls.make_on_event_loop(drop)
 
         assert not go_on.is_set()
         go_on.set()
@@ -625,7 +625,7 @@ def test_what_comes_after_the_end_of_the_program_is_refused_or_does_nothing(simu
     client.domains.bulk_provision(names(3), subscription_handle="demo")
     left = client.domains.iter_list(page_size=1)
     next(left)
-    client._loop._finalizer()  # which is what the interpreter calls as it ends
+    client._calls._finalizer()  # which is what the interpreter calls as it ends
 
     left.close()
     with pytest.raises(ConfigurationError, match="this client is closed"):

@@ -124,7 +124,7 @@ def test_an_input_lent_to_the_event_loop_arrives_whole_in_order_and_with_its_err
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(caller, "CHUNK", chunk)
-        client._loop.call_on_event_loop(read, inputs())  # type: ignore[arg-type]
+        client._calls.make_on_event_loop(read, inputs())  # type: ignore[arg-type]
 
     assert arrived == [*range(count)]
     assert ends == ["broke"] * breaks

@@ -96,12 +96,12 @@ def test_ctrl_c_just_before_or_after_a_call_is_handed_over_stops_it_and_the_clie
 
     with RawServer(answer(EMPTY_PAGE), stall()) as server, blocking_client_for(server.url) as client:
         list_on_event_loop(client)
-        before = client._loop.call_on_event_loop(count)
+        before = client._calls.make_on_event_loop(count)
         monkeypatch.setattr(EventLoop, "_wake", interrupted)
         with pytest.raises(KeyboardInterrupt):
             client.domains.bulk_provision(["a.example"], subscription_handle="demo")
 
-        assert client._loop.call_on_event_loop(count) == before
+        assert client._calls.make_on_event_loop(count) == before
         assert is_sent or len(server.requests) == 1  # once sent, it may have left before it was stopped
 
 

@@ -151,7 +151,7 @@ def test_a_client_that_is_dropped_in_its_own_thread_ends_it(simulator: Simulator
         clients.clear()
         gc.collect()
 
-    event_loop = clients[0]._loop._started()
+    event_loop = clients[0]._calls._started()
     event_loop.spawn(Errand(drop, dropped.set))
     assert dropped.wait(PATIENCE)
     del event_loop

@@ -241,7 +241,7 @@ def test_a_pacer_is_usable_in_a_child_though_a_thread_held_its_lock_at_the_fork(
         pacer = Pacer(1000)
         client = MailChannels("demo-key", base_url=client.base_url, rate_limit=pacer)
         pacer._lock.acquire()
-        client._loop._lock.acquire()
+        client._calls._lock.acquire()
         child = os.fork()
         if child == 0:
             print(client.domains.list().total, flush=True)

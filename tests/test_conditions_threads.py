@@ -138,7 +138,7 @@ def test_a_first_call_that_meets_close_is_refused_and_leaves_no_thread(
 ) -> None:
     client = blocking_client_for(simulator.base_url)
     gate = Gate()
-    monkeypatch.setattr(client._loop, "_lock", gate)
+    monkeypatch.setattr(client._calls, "_lock", gate)
 
     with ThreadPoolExecutor(1) as pool:
         call = pool.submit(list_on_event_loop, client)
@@ -176,7 +176,7 @@ def test_first_calls_that_meet_start_one_event_loop(simulator: Simulator, monkey
     gate = Gate()
 
     with blocking_client_for(simulator.base_url) as client, ThreadPoolExecutor(1) as pool:
-        monkeypatch.setattr(client._loop, "_lock", gate)
+        monkeypatch.setattr(client._calls, "_lock", gate)
         call = pool.submit(list_on_event_loop, client)
         assert gate.reached.wait(PATIENCE)
         first = list_on_event_loop(client)
@@ -192,8 +192,8 @@ def test_first_calls_in_a_forked_child_that_meet_open_one_client(
     gate = Gate()
 
     with blocking_client_for(simulator.base_url) as client, ThreadPoolExecutor(1) as pool:
-        client._loop._leave_to_parent()  # as in a child, whose only thread is the one that forked
-        monkeypatch.setattr(client._loop, "_lock", gate)
+        client._calls._leave_to_parent()  # as in a child, whose only thread is the one that forked
+        monkeypatch.setattr(client._calls, "_lock", gate)
         call = pool.submit(list_on_event_loop, client)
         assert gate.reached.wait(PATIENCE)
         first = list_on_event_loop(client)
@@ -210,7 +210,7 @@ def test_a_client_that_is_closed_twice_at_once_is_closed_when_either_returns(
     list_on_event_loop(client)
     (thread,) = loop_threads()
     waiting, both_wait = threading.Barrier(3), threading.Event()
-    farewell, join = client._loop.client.aclose, thread.join
+    farewell, join = client._calls.client.aclose, thread.join
 
     async def slow_farewell() -> None:
         await anyio.to_thread.run_sync(both_wait.wait, PATIENCE)
@@ -220,7 +220,7 @@ def test_a_client_that_is_closed_twice_at_once_is_closed_when_either_returns(
         waiting.wait(PATIENCE)
         join(patience)
 
-    monkeypatch.setattr(client._loop.client, "aclose", slow_farewell)
+    monkeypatch.setattr(client._calls.client, "aclose", slow_farewell)
     monkeypatch.setattr(thread, "join", join_together)
     with ThreadPoolExecutor(2) as pool:
         closings = [pool.submit(client.close) for _ in range(2)]
@@ -335,6 +335,6 @@ def test_its_own_event_loop_may_not_call_it(blocking_client: MailChannels) -> No
         blocking_client.domains.list()
 
     with pytest.raises(ConfigurationError, match="cannot be called from its own event loop"):
-        blocking_client._loop.call_on_event_loop(main)
+        blocking_client._calls.make_on_event_loop(main)
 
     assert blocking_client.domains.list().total == 0

@@ -156,6 +156,10 @@ class AsyncThings:
         async for name in names:
             yield name
 
+    async def all(self, names: AnyIterable[str]) -> list[str]:
+        """Get all."""
+        return [name async for name in self.iter_get(names)]
+
     async def _private(self) -> None:
         """Stay behind."""
 '''
@@ -202,11 +206,11 @@ class AsyncJob:
     [
         "class Job:",
         "    def __init__(self, client: Client, source: object, *, size: int = 1) -> None:",
-        "        self._loop = client._loop",
-        "        self._aio = AsyncJob(self._loop.client, self._loop.lend(source), size=size)",
-        "        return self._loop.call_on_event_loop(self._aio.run)",
+        "        self._calls = client._calls",
+        "        self._aio = AsyncJob(self._calls.client, self._calls.lend(source), size=size)",
+        "        return self._calls.make_on_event_loop(self._aio.run)",
         "    def close(self) -> None:",
-        "        return self._loop.call_on_event_loop(self._aio.aclose)",
+        "        return self._calls.make_on_event_loop(self._aio.aclose)",
     ],
 )
 def test_a_generated_job_has_a_state_of_its_own_and_this_line(line: str) -> None:
@@ -234,14 +238,15 @@ def clients() -> str:
         "class Things:",
         '        >>> things = Things(Client("key"))',
         "    def __init__(self, client: Client) -> None:",
-        "        self._loop = client._loop",
+        "        self._calls = client._calls",
         "    def get(self, name: str, *, timeout: float | None = None) -> str:",
         '            >>> with client: things.get("a")',
-        "        return self._loop.call(self._aio.get, name, timeout=timeout)",
+        "        return self._calls.make(self._aio.get, name, timeout=timeout)",
+        "        return self._calls.make_on_event_loop(self._aio.all, names)",
         "    def iter_get(self, names: Iterable[str], *, size: int = 1) -> Generator[str, None, None]:",
         '        """Get any from an iterable."""',
-        "        return self._loop.iterate(self._aio.iter_get, names, size=size)",
-        "        return AsyncThings(self._loop.client)",
+        "        return self._calls.iterate(self._aio.iter_get, names, size=size)",
+        "        return AsyncThings(self._calls.client)",
     ],
 )
 def test_the_generated_text_has_this_line(small: str, line: str) -> None:
@@ -252,11 +257,11 @@ def test_the_generated_text_has_this_line(small: str, line: str) -> None:
     "line",
     [
         "from ..aio.client import AsyncClient, AsyncOne",
-        "    _loop: EventLoopThread[AsyncClient]",
+        "    _calls: Calls[AsyncClient]",
         "class One(Client):",
-        "    _loop: EventLoopThread[AsyncOne]",
+        "    _calls: Calls[AsyncOne]",
         "    def __init__(self, key: str, *, size: int = 1) -> None:",
-        "        self._loop = EventLoopThread(lambda: AsyncOne(key, size=size))",
+        "        self._calls = Calls(lambda: AsyncOne(key, size=size))",
         "        self.things: Things = Things(self)",
     ],
 )

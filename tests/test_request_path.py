@@ -981,7 +981,7 @@ def test_no_repr_of_a_client_or_of_its_parts_shows_the_key() -> None:
     client = client_for()
     with MailChannels(KEY, base_url=HERE) as blocking:
         objects = [client, client.domains, client._transport, *vars(client._transport).values()]
-        objects += [blocking, blocking.domains, blocking._loop]
+        objects += [blocking, blocking.domains, blocking._calls]
         shown = [form(thing) for thing in objects for form in (repr, str)]
 
     assert not [text for text in shown if KEY in text]

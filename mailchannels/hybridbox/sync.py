@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 
-from ..blocking import EventLoopThread
+from ..blocking import Calls
 from ..connections import AsyncBaseTransport
 from ..hybridbox.aio import AsyncHybridBox, AsyncMailboxes
 from ..pacing import Pacer
@@ -50,7 +50,7 @@ class HybridBox(Client):
         ...     mailbox = hybridbox.mailboxes.get("jane@example.com")
     """
 
-    _loop: EventLoopThread[AsyncHybridBox]
+    _calls: Calls[AsyncHybridBox]
 
     @in_confidence
     def __init__(
@@ -66,7 +66,7 @@ class HybridBox(Client):
         rate_limit: float | Pacer | None = 10.0,
         transport: AsyncBaseTransport | None = None,
     ) -> None:
-        self._loop = EventLoopThread(
+        self._calls = Calls(
             lambda: AsyncHybridBox(
                 account_id,
                 token,
@@ -98,7 +98,7 @@ class Mailboxes:
     """
 
     def __init__(self, client: HybridBox) -> None:
-        self._loop = client._loop
+        self._calls = client._calls
 
     def bulk_create(
         self,
@@ -137,7 +137,7 @@ class Mailboxes:
 
         Endpoint: `POST /v1/public/accounts/{account_id}/mailboxes/bulk` (HybridBox public API).
         """
-        return self._loop.call_on_event_loop(
+        return self._calls.make_on_event_loop(
             self._aio.bulk_create, items, domain=domain, batch_size=batch_size, concurrency=concurrency, timeout=timeout
         )
 
@@ -173,7 +173,7 @@ class Mailboxes:
 
         Endpoint: `POST /v1/public/accounts/{account_id}/mailboxes/bulk` (HybridBox public API).
         """
-        return self._loop.iterate(
+        return self._calls.iterate(
             self._aio.iter_bulk_create,
             items,
             domain=domain,
@@ -211,7 +211,7 @@ class Mailboxes:
 
         Endpoint: `POST /v1/public/accounts/{account_id}/mailboxes` (HybridBox public API).
         """
-        return self._loop.call(
+        return self._calls.make(
             self._aio.create, local_part, domain=domain, first_name=first_name, last_name=last_name, timeout=timeout
         )
 
@@ -247,7 +247,7 @@ class Mailboxes:
 
         Endpoint: `GET /v1/public/accounts/{account_id}/mailboxes` (HybridBox public API).
         """
-        return self._loop.call(
+        return self._calls.make(
             self._aio.list,
             domain=domain,
             workspace_id=workspace_id,
@@ -290,7 +290,7 @@ class Mailboxes:
 
         Endpoint: `GET /v1/public/accounts/{account_id}/mailboxes` (HybridBox public API).
         """
-        return self._loop.iterate(
+        return self._calls.iterate(
             self._aio.iter_list,
             domain=domain,
             workspace_id=workspace_id,
@@ -318,7 +318,7 @@ class Mailboxes:
 
         Endpoint: `GET /v1/public/accounts/{account_id}/mailboxes/{mailbox}` (HybridBox public API).
         """
-        return self._loop.call(self._aio.get, mailbox, timeout=timeout)
+        return self._calls.make(self._aio.get, mailbox, timeout=timeout)
 
     def update(
         self, mailbox: str, *, first_name: str | None = None, last_name: str | None = None, timeout: float | None = None
@@ -343,7 +343,7 @@ class Mailboxes:
 
         Endpoint: `PATCH /v1/public/accounts/{account_id}/mailboxes/{mailbox}` (HybridBox public API).
         """
-        return self._loop.call(self._aio.update, mailbox, first_name=first_name, last_name=last_name, timeout=timeout)
+        return self._calls.make(self._aio.update, mailbox, first_name=first_name, last_name=last_name, timeout=timeout)
 
     def create_alias(
         self, mailbox: str, alias: str, *, is_catch_all: bool = False, timeout: float | None = None
@@ -371,8 +371,8 @@ class Mailboxes:
 
         Endpoint: `POST /v1/public/accounts/{account_id}/mailboxes/{mailbox}/aliases` (HybridBox public API).
         """
-        return self._loop.call(self._aio.create_alias, mailbox, alias, is_catch_all=is_catch_all, timeout=timeout)
+        return self._calls.make(self._aio.create_alias, mailbox, alias, is_catch_all=is_catch_all, timeout=timeout)
 
     @property
     def _aio(self) -> AsyncMailboxes:
-        return AsyncMailboxes(self._loop.client)
+        return AsyncMailboxes(self._calls.client)

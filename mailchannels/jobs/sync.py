@@ -63,10 +63,10 @@ class BulkJob:
         errors: str | os.PathLike[str] | None = None,
         on_progress: Callable[[Summary], object] | None = None,
     ) -> None:
-        self._loop = client._loop
+        self._calls = client._calls
         self._aio = AsyncBulkJob(
-            self._loop.client,
-            self._loop.lend(source),
+            self._calls.client,
+            self._calls.lend(source),
             subscription_handle=subscription_handle,
             output=output,
             associate_key=associate_key,
@@ -108,7 +108,7 @@ class BulkJob:
         Example:
             >>> job.open()
         """
-        return self._loop.call_on_event_loop(self._aio.open)
+        return self._calls.make_on_event_loop(self._aio.open)
 
     def plan(self) -> Plan:
         """Read and check every row, ask the subscription for its room, and send nothing that changes anything.
@@ -127,7 +127,7 @@ class BulkJob:
 
         Calls `GET /subscriptions`.
         """
-        return self._loop.call_on_event_loop(self._aio.plan)
+        return self._calls.make_on_event_loop(self._aio.plan)
 
     def run(self) -> Summary:
         """Do the job, or what is left of it.
@@ -150,7 +150,7 @@ class BulkJob:
         Calls `POST /domains/batch` or `POST /domains/batch/login-link`, and `GET /domains` for domains with settings
         that were under way when an earlier run ended.
         """
-        return self._loop.call_on_event_loop(self._aio.run)
+        return self._calls.make_on_event_loop(self._aio.run)
 
     def close(self) -> None:
         """Close the input; `with` does it.
@@ -161,4 +161,4 @@ class BulkJob:
         Example:
             >>> job.close()
         """
-        return self._loop.call_on_event_loop(self._aio.aclose)
+        return self._calls.make_on_event_loop(self._aio.aclose)

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 from ..aio.client import AsyncClient, AsyncMailChannelsClient
-from ..blocking import EventLoopThread
+from ..blocking import Calls
 from ..connections import AsyncBaseTransport
 from ..pacing import Pacer, Statistics
 from ..secrecy import in_confidence
@@ -19,7 +19,7 @@ from .users import Users
 class Client:
     """What the clients of all providers have in common: they know an address, are closed, and show no credential."""
 
-    _loop: EventLoopThread[AsyncClient]
+    _calls: Calls[AsyncClient]
 
     @property
     def base_url(self) -> str:
@@ -64,11 +64,11 @@ class Client:
         Example:
             >>> client.close()
         """
-        self._loop.close()
+        self._calls.close()
 
     @property
     def _aio(self) -> AsyncClient:
-        return self._loop.client
+        return self._calls.client
 
 
 class MailChannelsClient(Client):
@@ -102,7 +102,7 @@ class MailChannelsClient(Client):
         ...     page = Domains(client).list(limit=100)
     """
 
-    _loop: EventLoopThread[AsyncMailChannelsClient]
+    _calls: Calls[AsyncMailChannelsClient]
 
     @in_confidence
     def __init__(
@@ -117,7 +117,7 @@ class MailChannelsClient(Client):
         rate_limit: float | Pacer | None = 95.0,
         transport: AsyncBaseTransport | None = None,
     ) -> None:
-        self._loop = EventLoopThread(
+        self._calls = Calls(
             lambda: AsyncMailChannelsClient(
                 api_key,
                 base_url=base_url,

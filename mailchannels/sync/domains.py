@@ -45,7 +45,7 @@ class Domains:
     """
 
     def __init__(self, client: MailChannelsClient) -> None:
-        self._loop = client._loop
+        self._calls = client._calls
 
     def provision(
         self,
@@ -78,7 +78,7 @@ class Domains:
 
         Endpoint: `POST /domains`; 200 and 201 tell an existing domain from a new one (specification 1.2.0).
         """
-        return self._loop.call(
+        return self._calls.make(
             self._aio.provision, domain, associate_key=associate_key, overwrite=overwrite, timeout=timeout
         )
 
@@ -118,7 +118,7 @@ class Domains:
 
         Endpoint: `POST /domains/batch`, at most 1,000 domains a request (specification 1.2.0).
         """
-        return self._loop.call_on_event_loop(
+        return self._calls.make_on_event_loop(
             self._aio.bulk_provision,
             domains,
             subscription_handle=subscription_handle,
@@ -162,7 +162,7 @@ class Domains:
 
         Endpoint: `POST /domains/batch`, at most 1,000 domains a request (specification 1.2.0).
         """
-        return self._loop.iterate(
+        return self._calls.iterate(
             self._aio.iter_bulk_provision,
             domains,
             subscription_handle=subscription_handle,
@@ -201,7 +201,7 @@ class Domains:
 
         Endpoint: `GET /domains` (specification 1.2.0).
         """
-        return self._loop.call(self._aio.list, domains=domains, limit=limit, offset=offset, timeout=timeout)
+        return self._calls.make(self._aio.list, domains=domains, limit=limit, offset=offset, timeout=timeout)
 
     def iter_list(
         self, *, domains: Sequence[str] | None = None, page_size: int = 1000, timeout: float | None = None
@@ -228,7 +228,7 @@ class Domains:
 
         Endpoint: `GET /domains` (specification 1.2.0).
         """
-        return self._loop.iterate(self._aio.iter_list, domains=domains, page_size=page_size, timeout=timeout)
+        return self._calls.iterate(self._aio.iter_list, domains=domains, page_size=page_size, timeout=timeout)
 
     def delete(self, domain: str, *, timeout: float | None = None) -> None:
         """Stop protecting a domain.
@@ -249,7 +249,7 @@ class Domains:
 
         Endpoint: `DELETE /domains/{domain}` (specification 1.2.0).
         """
-        return self._loop.call(self._aio.delete, domain, timeout=timeout)
+        return self._calls.make(self._aio.delete, domain, timeout=timeout)
 
     def add_list_entry(self, domain: str, list_name: ListName, item: str, *, timeout: float | None = None) -> ListEntry:
         """Put an entry on a domain's safelist or blocklist.
@@ -273,7 +273,7 @@ class Domains:
 
         Endpoint: `POST /domains/{domain}/lists/{listname}` (specification 1.2.0).
         """
-        return self._loop.call(self._aio.add_list_entry, domain, list_name, item, timeout=timeout)
+        return self._calls.make(self._aio.add_list_entry, domain, list_name, item, timeout=timeout)
 
     def list_entries(
         self, domain: str, list_name: ListName, *, timeout: float | None = None
@@ -297,7 +297,7 @@ class Domains:
 
         Endpoint: `GET /domains/{domain}/lists/{listname}` (specification 1.2.0).
         """
-        return self._loop.call(self._aio.list_entries, domain, list_name, timeout=timeout)
+        return self._calls.make(self._aio.list_entries, domain, list_name, timeout=timeout)
 
     def delete_list_entry(self, domain: str, list_name: ListName, item: str, *, timeout: float | None = None) -> None:
         """Take an entry off a domain's safelist or blocklist.
@@ -320,7 +320,7 @@ class Domains:
 
         Endpoint: `DELETE /domains/{domain}/lists/{listname}` (specification 1.2.0).
         """
-        return self._loop.call(self._aio.delete_list_entry, domain, list_name, item, timeout=timeout)
+        return self._calls.make(self._aio.delete_list_entry, domain, list_name, item, timeout=timeout)
 
     def create_login_link(self, domain: str, *, timeout: float | None = None) -> LoginLink:
         """Mint a link that logs its bearer in as the domain's administrator.
@@ -343,7 +343,7 @@ class Domains:
 
         Endpoint: `GET /domains/{domain}/login-link` (specification 1.2.0).
         """
-        return self._loop.call(self._aio.create_login_link, domain, timeout=timeout)
+        return self._calls.make(self._aio.create_login_link, domain, timeout=timeout)
 
     def bulk_create_login_links(
         self, domains: Iterable[str], *, concurrency: int = 16, timeout: float | None = None
@@ -367,7 +367,7 @@ class Domains:
 
         Endpoint: `POST /domains/batch/login-link`, at most 1,000 domains a request (specification 1.2.0).
         """
-        return self._loop.call_on_event_loop(
+        return self._calls.make_on_event_loop(
             self._aio.bulk_create_login_links, domains, concurrency=concurrency, timeout=timeout
         )
 
@@ -393,7 +393,7 @@ class Domains:
 
         Endpoint: `POST /domains/batch/login-link`, at most 1,000 domains a request (specification 1.2.0).
         """
-        return self._loop.iterate(
+        return self._calls.iterate(
             self._aio.iter_bulk_create_login_links, domains, concurrency=concurrency, timeout=timeout
         )
 
@@ -421,7 +421,7 @@ class Domains:
 
         Endpoint: `PUT /domains/{domain}/downstream-address` (specification 1.2.0).
         """
-        return self._loop.call(self._aio.set_downstream_address, domain, records, timeout=timeout)
+        return self._calls.make(self._aio.set_downstream_address, domain, records, timeout=timeout)
 
     def list_downstream_addresses(
         self, domain: str, *, limit: int | None = None, offset: int | None = None, timeout: float | None = None
@@ -447,7 +447,9 @@ class Domains:
 
         Endpoint: `GET /domains/{domain}/downstream-address` (specification 1.2.0).
         """
-        return self._loop.call(self._aio.list_downstream_addresses, domain, limit=limit, offset=offset, timeout=timeout)
+        return self._calls.make(
+            self._aio.list_downstream_addresses, domain, limit=limit, offset=offset, timeout=timeout
+        )
 
     def iter_list_downstream_addresses(
         self, domain: str, *, page_size: int = 100, timeout: float | None = None
@@ -473,7 +475,7 @@ class Domains:
 
         Endpoint: `GET /domains/{domain}/downstream-address` (specification 1.2.0).
         """
-        return self._loop.iterate(
+        return self._calls.iterate(
             self._aio.iter_list_downstream_addresses, domain, page_size=page_size, timeout=timeout
         )
 
@@ -498,7 +500,7 @@ class Domains:
 
         Endpoint: `PUT /domains/{domain}/api-key` (specification 1.2.0).
         """
-        call = self._loop.prepared(self._aio.update_api_key, domain, key, timeout=timeout)
+        call = self._calls.prepared(self._aio.update_api_key, domain, key, timeout=timeout)
         del key
         return call()
 
@@ -525,7 +527,7 @@ class Domains:
 
         Endpoint: `POST /domains/{domain}/alias/{alias}` (specification 1.2.0).
         """
-        return self._loop.call(self._aio.create_alias, domain, alias, timeout=timeout)
+        return self._calls.make(self._aio.create_alias, domain, alias, timeout=timeout)
 
     def delete_alias(self, domain: str, alias: str, *, timeout: float | None = None) -> None:
         """Take an alias from a domain.
@@ -548,7 +550,7 @@ class Domains:
 
         Endpoint: `DELETE /domains/{domain}/alias/{alias}` (specification 1.2.0).
         """
-        return self._loop.call(self._aio.delete_alias, domain, alias, timeout=timeout)
+        return self._calls.make(self._aio.delete_alias, domain, alias, timeout=timeout)
 
     def update_settings(
         self,
@@ -586,7 +588,7 @@ class Domains:
 
         Endpoint: `PUT /domains/{domain}/settings` (specification 1.2.0).
         """
-        return self._loop.call(
+        return self._calls.make(
             self._aio.update_settings,
             domain,
             settings,
@@ -599,4 +601,4 @@ class Domains:
 
     @property
     def _aio(self) -> AsyncDomains:
-        return AsyncDomains(self._loop.client)
+        return AsyncDomains(self._calls.client)

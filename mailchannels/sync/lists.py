@@ -24,7 +24,7 @@ class Lists:
     """
 
     def __init__(self, client: MailChannelsClient) -> None:
-        self._loop = client._loop
+        self._calls = client._calls
 
     def add_list_entry(self, list_name: ListName, item: str, *, timeout: float | None = None) -> ListEntry:
         """Put an entry on the account's safelist or blocklist.
@@ -46,7 +46,7 @@ class Lists:
 
         Endpoint: `POST /lists/{listname}` (specification 1.2.0).
         """
-        return self._loop.call(self._aio.add_list_entry, list_name, item, timeout=timeout)
+        return self._calls.make(self._aio.add_list_entry, list_name, item, timeout=timeout)
 
     def list_entries(self, list_name: ListName, *, timeout: float | None = None) -> list[ListEntry]:
         """Fetch the account's safelist or blocklist.
@@ -66,7 +66,7 @@ class Lists:
 
         Endpoint: `GET /lists/{listname}` (specification 1.2.0).
         """
-        return self._loop.call(self._aio.list_entries, list_name, timeout=timeout)
+        return self._calls.make(self._aio.list_entries, list_name, timeout=timeout)
 
     def delete_list_entry(self, list_name: ListName, item: str, *, timeout: float | None = None) -> None:
         """Take an entry off the account's safelist or blocklist.
@@ -87,8 +87,8 @@ class Lists:
 
         Endpoint: `DELETE /lists/{listname}` (specification 1.2.0).
         """
-        return self._loop.call(self._aio.delete_list_entry, list_name, item, timeout=timeout)
+        return self._calls.make(self._aio.delete_list_entry, list_name, item, timeout=timeout)
 
     @property
     def _aio(self) -> AsyncLists:
-        return AsyncLists(self._loop.client)
+        return AsyncLists(self._calls.client)

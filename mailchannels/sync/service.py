@@ -24,7 +24,7 @@ class Service:
     """
 
     def __init__(self, client: MailChannelsClient) -> None:
-        self._loop = client._loop
+        self._calls = client._calls
 
     def status(self, *, timeout: float | None = None) -> None:
         """Ask whether the service is in good condition.
@@ -43,7 +43,7 @@ class Service:
 
         Endpoint: `GET /status` (specification 1.2.0).
         """
-        return self._loop.call(self._aio.status, timeout=timeout)
+        return self._calls.make(self._aio.status, timeout=timeout)
 
     def subscriptions(self, *, timeout: float | None = None) -> list[Subscription]:
         """Fetch the customer's subscriptions.
@@ -63,7 +63,7 @@ class Service:
 
         Endpoint: `GET /subscriptions` (specification 1.2.0).
         """
-        return self._loop.call(self._aio.subscriptions, timeout=timeout)
+        return self._calls.make(self._aio.subscriptions, timeout=timeout)
 
     def report(
         self,
@@ -100,7 +100,7 @@ class Service:
 
         Endpoint: `POST /report` (specification 1.2.0).
         """
-        return self._loop.call(
+        return self._calls.make(
             self._aio.report,
             type,
             message_content,
@@ -111,4 +111,4 @@ class Service:
 
     @property
     def _aio(self) -> AsyncService:
-        return AsyncService(self._loop.client)
+        return AsyncService(self._calls.client)

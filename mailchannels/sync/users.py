@@ -25,7 +25,7 @@ class Users:
     """
 
     def __init__(self, client: MailChannelsClient) -> None:
-        self._loop = client._loop
+        self._calls = client._calls
 
     def create(
         self,
@@ -63,7 +63,7 @@ class Users:
 
         Endpoint: `PUT /users`; 200 and 201 tell an existing recipient from a new one (specification 1.2.0).
         """
-        return self._loop.call(
+        return self._calls.make(
             self._aio.create, email, admin=admin, filter=filter, list_entries=list_entries, timeout=timeout
         )
 
@@ -90,7 +90,7 @@ class Users:
 
         Endpoint: `POST /users/{email}/lists/{listname}` (specification 1.2.0).
         """
-        return self._loop.call(self._aio.add_list_entry, email, list_name, item, timeout=timeout)
+        return self._calls.make(self._aio.add_list_entry, email, list_name, item, timeout=timeout)
 
     def list_entries(self, email: str, list_name: ListName, *, timeout: float | None = None) -> list[ListEntry]:
         """Fetch a recipient's safelist or blocklist.
@@ -113,7 +113,7 @@ class Users:
 
         Endpoint: `GET /users/{email}/lists/{listname}` (specification 1.2.0).
         """
-        return self._loop.call(self._aio.list_entries, email, list_name, timeout=timeout)
+        return self._calls.make(self._aio.list_entries, email, list_name, timeout=timeout)
 
     def delete_list_entry(self, email: str, list_name: ListName, item: str, *, timeout: float | None = None) -> None:
         """Take an entry off a recipient's safelist or blocklist.
@@ -137,8 +137,8 @@ class Users:
 
         Endpoint: `DELETE /users/{email}/lists/{listname}` (specification 1.2.0).
         """
-        return self._loop.call(self._aio.delete_list_entry, email, list_name, item, timeout=timeout)
+        return self._calls.make(self._aio.delete_list_entry, email, list_name, item, timeout=timeout)
 
     @property
     def _aio(self) -> AsyncUsers:
-        return AsyncUsers(self._loop.client)
+        return AsyncUsers(self._calls.client)
