@@ -159,7 +159,7 @@ class _Plain(ast.NodeTransformer):
             if any(isinstance(part, ast.Yield) for part in parts):
                 way = "iterate"
             # Whoever goes through an async generator runs tasks, and so does a job.
-            elif self._is_job or any(getattr(part, "is_async", False) for part in parts):
+            elif self._is_job or any(_is_async(part) for part in parts):
                 way = "make_on_event_loop"
             passed_on = ", ".join([f"self._aio.{node.name}", *_arguments(node.args)])
             # What the async form drops, so that no traceback that shows variables shows it, the blocking one drops too.
@@ -210,6 +210,10 @@ class _Plain(ast.NodeTransformer):
 
 def _init(node: ast.ClassDef) -> ast.FunctionDef:
     return next(item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__")
+
+
+def _is_async(node: ast.AST) -> bool:
+    return isinstance(node, ast.AsyncFor | ast.AsyncWith) or bool(getattr(node, "is_async", False))
 
 
 def _is_special(node: ast.AST) -> bool:

@@ -37,8 +37,8 @@ LONGEST_FAREWELL: Final = 2.0
 class Closable(Protocol):
     """An async client, as far as this room knows it."""
 
-    def _can_block(self) -> bool:
-        """Whether calls can be made without an event loop."""
+    def _blocking_carrier(self) -> object | None:
+        """Give what carries calls without an event loop; None where all of them need one."""
         ...
 
     def _hang_up(self) -> None:
@@ -71,12 +71,12 @@ class Calls(Generic[ClientT_co]):
 
     def __init__(self, open_client: Callable[[], ClientT_co]) -> None:
         self._open_client = in_confidence(open_client)  # in a forked child it is called without those who wrote it
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the handler of a signal may close the client while it starts
         self._closed = False
         self._warned = False
         self._running: _Running[ClientT_co] | None = _Running(self._open_client())
         self._finalizer = weakref.finalize(self, _Running.stop, self._running, LONGEST_FAREWELL)
-        _threads.add(self)
+        _all_calls.add(self)
 
     @property
     def client(self) -> ClientT_co:
@@ -98,9 +98,8 @@ class Calls(Generic[ClientT_co]):
 
         def make(frames_above: int = 0) -> T:
             self._warn_inside_an_event_loop(stacklevel=4 + frames_above)  # which may be an error
-            if self._usable().client._can_block():  # noqa: SLF001  # what only this room needs of a client
-                return run_inline(inline)
-            return self._call(caller, elsewhere)
+            carrier = self._usable().client._blocking_carrier()  # noqa: SLF001  # what only this room needs of a client
+            return self._call(caller, elsewhere) if carrier is None else run_inline(inline, carrier)
 
         return make
 
@@ -241,7 +240,7 @@ class Calls(Generic[ClientT_co]):
 
     def _leave_to_parent(self) -> None:
         """In a forked child: forget the parent's loop and sockets without touching them, and start anew when needed."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._finalizer.detach()
         if self._running is not None:
             # Collecting them would close connections and complain about an event loop that runs elsewhere.
@@ -250,7 +249,7 @@ class Calls(Generic[ClientT_co]):
 
 
 _END: Final = object()
-_threads: weakref.WeakSet[Calls[Any]] = weakref.WeakSet()
+_all_calls: weakref.WeakSet[Calls[Any]] = weakref.WeakSet()
 _left_to_parent: list[object] = []
 
 
@@ -264,8 +263,8 @@ def _is_event_loop_running() -> bool:
 
 
 def _leave_all_to_parent() -> None:
-    for thread in _threads:
-        thread._leave_to_parent()  # noqa: SLF001
+    for calls in _all_calls:
+        calls._leave_to_parent()  # noqa: SLF001
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows forks no process

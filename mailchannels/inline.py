@@ -10,17 +10,28 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, ParamSpec, TypeVar
 
-__all__ = ["is_inline", "put_off", "run_inline"]
+__all__ = ["is_inline", "is_nested", "put_off", "run_inline"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_here: Final = threading.local()
+
+class _Here(threading.local):
+    def __init__(self) -> None:
+        self.carriers: list[object] = []
 
 
-def is_inline() -> bool:
-    """Whether what runs now is run by `run_inline`, and so must block instead of waiting for an event loop."""
-    return getattr(_here, "is_inline", False)
+_here: Final = _Here()
+
+
+def is_inline(carrier: object) -> bool:
+    """Whether what runs now is run by `run_inline` over a carrier, and so must block instead of waiting for a loop."""
+    return bool(_here.carriers) and _here.carriers[-1] is carrier
+
+
+def is_nested() -> bool:
+    """Whether it interrupts another call of this thread, as the handler of a signal does."""
+    return len(_here.carriers) > 1
 
 
 def put_off(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Callable[[], T]:
@@ -28,18 +39,19 @@ def put_off(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> C
     return lambda: function(*args, **kwargs)
 
 
-def run_inline(start: Callable[[], Coroutine[Any, Any, T]]) -> T:
+def run_inline(start: Callable[[], Coroutine[Any, Any, T]], carrier: object) -> T:
     """Run a coroutine to its end in one go.
 
     Args:
         start: Makes the coroutine; its arguments, which may be secret, stay out of the variables here.
+        carrier: What carries its requests, and those of no other client that is used meanwhile.
 
     Raises:
         RuntimeError: It waited for an event loop after all.
     """
-    outer = is_inline()  # a signal's handler may call while a call is under way
+    depth = len(_here.carriers)
     try:
-        _here.is_inline = True
+        _here.carriers.append(carrier)
         coroutine = start()
         try:
             coroutine.send(None)
@@ -49,5 +61,5 @@ def run_inline(start: Callable[[], Coroutine[Any, Any, T]]) -> T:
         finally:
             coroutine.close()
     finally:
-        _here.is_inline = outer
+        del _here.carriers[depth:]
     raise RuntimeError("a call that was made without an event loop waited for one")

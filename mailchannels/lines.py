@@ -15,7 +15,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 import httpcore
 import httpx
@@ -26,6 +26,7 @@ from .bodies import Decoder, NoBodyError
 from .environment import certificates, no_certificates, proxy_for
 from .errors import ConfigurationError, RequestTimeout
 from .failures import lost, not_connected, silent, stalled, unreadable
+from .inline import is_nested
 from .messages import Reply, Request, Turn, content_of
 from .network import LONGEST_WAIT, Network
 from .watch import LONGEST_IDLE, Patience, Silence
@@ -83,7 +84,7 @@ class Lines:
         # The handler of a signal may make a call while another is under way in its thread.
         self._lock = threading.RLock()
         self._turns: WeakSet[Turn] = WeakSet()  # one that Ctrl-C keeps from its `with` comes back as it is collected
-        self._waiting: deque[Bell] = deque()
+        self._waiting: deque[ref[Bell]] = deque()  # those that are gone wait no more
         self._sleeping: set[Bell] = set()
         self._is_closed = False
 
@@ -109,12 +110,13 @@ class Lines:
         turn = Turn(self._give_back, patience)
         with self._lock:
             self._hold_open("this client is closed; create another one")
-            if not self._waiting and len(self._turns) < self._limit:
+            # What a signal's handler has interrupted goes on only after its call, which must not wait for that.
+            if is_nested() or (self._next_waiting() is None and len(self._turns) < self._limit):
                 self._turns.add(turn)
                 return turn
         bell, started = Bell(), monotonic()
+        self._waiting.append(ref(bell))
         try:
-            self._waiting.append(bell)
             while not self._is_next(bell, turn):
                 left = inf if patience is None else patience - (monotonic() - started)
                 if left <= 0:
@@ -125,8 +127,7 @@ class Lines:
                     )
                 bell.wait(min(left, LOOK_AGAIN))
         finally:
-            with suppress(ValueError):  # Ctrl-C struck first
-                self._waiting.remove(bell)
+            del bell  # which takes it out of the queue, also where Ctrl-C strikes first
             self._call_next()
         if patience is not None:
             turn.patience = max(0.0, patience - (monotonic() - started))
@@ -179,8 +180,9 @@ class Lines:
     def close(self) -> None:
         """Close every connection, and cut off those that are in use: their calls end with a `ConfigurationError`."""
         self._is_closed = True
-        for bell in [*self._waiting, *self._sleeping]:
-            bell.ring()
+        for bell in [*(each() for each in [*self._waiting]), *self._sleeping]:
+            if bell is not None:
+                bell.ring()
         for line in [*self._busy]:
             line.network.cut()
         self._close_long_idle()
@@ -211,7 +213,8 @@ class Lines:
             raise lost(error, request) from error
         finally:
             request.sent = not (network.is_connecting or network.has_unsent)
-        self._hold_open()
+        if not {"content-length", "transfer-encoding"} & reply.headers.keys():
+            self._hold_open()  # the end of the connection is that of the body
         return reply
 
     def _headers_of(self, request: Request, host: bytes) -> list[tuple[bytes, bytes]]:
@@ -239,17 +242,14 @@ class Lines:
 
     def _close_long_idle(self) -> None:
         """Close what a burst has left behind, which lies at the bottom; when this is closed, all."""
-        for line in [*self._idle]:
-            if not self._is_closed and monotonic() - line.idle_since <= LONGEST_IDLE:
-                return
-            with suppress(ValueError):  # another thread has taken it
-                self._idle.remove(line)
-                line.network.close()
+        with suppress(IndexError):  # there is none, or none any more
+            while self._is_closed or monotonic() - self._idle[0].idle_since > LONGEST_IDLE:
+                self._idle.popleft().network.close()
 
     def _is_next(self, bell: Bell, turn: Turn) -> bool:
         with self._lock:
             self._hold_open()
-            if self._waiting[0] is not bell or len(self._turns) >= self._limit:
+            if self._next_waiting() is not bell or len(self._turns) >= self._limit:
                 return False
             self._turns.add(turn)
             return True
@@ -259,8 +259,15 @@ class Lines:
         self._call_next()
 
     def _call_next(self) -> None:
-        with suppress(IndexError):
-            self._waiting[0].ring()
+        waiting = self._next_waiting()
+        if waiting is not None:
+            waiting.ring()
+
+    def _next_waiting(self) -> Bell | None:
+        with self._lock:
+            while self._waiting and self._waiting[0]() is None:
+                self._waiting.popleft()
+            return self._waiting[0]() if self._waiting else None
 
     def _hold_open(self, otherwise: str = "the client was closed while this call was under way") -> None:
         if self._is_closed:

@@ -19,11 +19,13 @@ from contextlib import suppress
 from functools import partial
 from math import ceil, inf
 from time import monotonic
+from traceback import walk_tb
 from typing import Any, Final, TypeAlias, TypeVar
 
 import httpcore
 
 from .bell import Bell
+from .secrecy import in_confidence
 from .watch import CONNECT_TIMEOUT, Patience
 
 __all__ = ["LONGEST_WAIT", "Network"]
@@ -75,7 +77,6 @@ class Network(httpcore.NetworkBackend):
         self.is_connecting = True
         latest = monotonic() + CONNECT_TIMEOUT
         connected = self._first_to_answer(self._addresses(host, port, latest), latest)
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.is_connecting = False
         return _Stream(self, connected)
 
@@ -166,7 +167,8 @@ class Network(httpcore.NetworkBackend):
                 found.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
             except OSError as error:
                 found.append(error)
-            self._has_looked_up.ring()
+            finally:
+                self._has_looked_up.ring()
 
         # Nothing interrupts a look-up, so it is left to a thread, which may outlast the call.
         try:
@@ -186,10 +188,14 @@ class Network(httpcore.NetworkBackend):
         """Try addresses, each a little after the one before, or as soon as that has failed."""
         failure = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
         try:
-            for place, address in enumerate(addresses, 1):
+            for address in [*addresses, None]:
                 try:
-                    self._sockets.append(_begun(address))
-                    return self._connected(latest if place == len(addresses) else monotonic() + NEXT_ADDRESS)
+                    if address is not None:
+                        self._sockets.append(_begun(address))
+                    elif not self._sockets:
+                        break
+                    # Those before the last are waited for beside it, and when none is left to begin with.
+                    return self._connected(latest if address is None else min(latest, monotonic() + NEXT_ADDRESS))
                 except OSError as error:
                     if not _is_of_a_socket(error):
                         raise
@@ -238,6 +244,7 @@ class _Stream(httpcore.NetworkStream):
                 raise
             raise httpcore.ReadError(str(error)) from error
 
+    @in_confidence
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
         self._unsent.append(memoryview(buffer))
         self._network.has_unsent = True
@@ -280,6 +287,7 @@ def _begun(address: Address) -> socket.socket:
     family, kind, protocol, _, where = address
     new = socket.socket(family, kind, protocol)
     new.setblocking(False)
+    new.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     failed = new.connect_ex(where)
     if failed not in _UNDER_WAY:
         new.close()
@@ -307,7 +315,5 @@ def _not_connected(error: OSError) -> httpcore.ConnectError | httpcore.ConnectTi
 
 def _is_of_a_socket(error: OSError) -> bool:
     """Whether an error was raised where sockets are used, and not by a signal's handler that came between."""
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    return traceback is None or traceback.tb_frame.f_globals.get("__name__") in {__name__, "socket", "ssl"}
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    return all(frame.f_globals.get("__name__") in {__name__, "socket", "ssl"} for frame in frames)

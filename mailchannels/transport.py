@@ -146,9 +146,8 @@ class Transport:
         request = Request(method, path, path + _query_string(query), body)
         allowed = checks.seconds("timeout", timeout) or self._timeout
         carrier: Carrier = self._connections
-        if is_inline():
-            assert self.lines is not None  # noqa: S101  # whoever runs calls inline asks first
-            carrier = self.lines
+        if self._lines is not None and is_inline(self._lines):
+            carrier = self._lines
         with await carrier.permit(None if patient else self._queue_timeout) as turn:
             await self._wait_turn(carrier, turn.patience)
             with suppress(OutOfTime):

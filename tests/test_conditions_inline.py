@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import signal
@@ -18,9 +19,20 @@ import httpx
 import pytest
 import specification
 from conditions import PATIENCE, Call, Way, blocking_client_for, list_domains, loop_threads, provision, report
-from sockets import EMPTY_PAGE, RawServer, answer, answering, in_groups_of, stall, swallowing_port, when_released
+from sockets import (
+    EMPTY_PAGE,
+    RawServer,
+    answer,
+    answering,
+    in_groups_of,
+    refusing_url,
+    stall,
+    swallowing_port,
+    when_released,
+)
 
 from mailchannels import (
+    AsyncMailChannels,
     ConfigurationError,
     ConnectError,
     ConnectionLost,
@@ -35,7 +47,7 @@ from mailchannels import (
     network,
 )
 from mailchannels.lines import Lines
-from mailchannels.network import Network
+from mailchannels.watch import LONGEST_IDLE
 
 if TYPE_CHECKING:
     import ssl
@@ -61,7 +73,7 @@ def _unjudged(monkeypatch: pytest.MonkeyPatch) -> None:
 # Turns
 
 
-def test_threads_take_turns_in_the_order_of_asking() -> None:
+def test_threads_take_turns_in_the_order_of_asking(monkeypatch: pytest.MonkeyPatch) -> None:
     made = dict.fromkeys(range(4), 0)
     most_ahead: list[int] = []
 
@@ -72,6 +84,7 @@ def test_threads_take_turns_in_the_order_of_asking() -> None:
             made[number] += 1
             most_ahead.append(made[number] - min(made.values()))
 
+    monkeypatch.setattr(lines, "LOOK_AGAIN", PATIENCE)  # each is told
     together = threading.Barrier(4)
     with RawServer(answer(EMPTY_PAGE)) as server, blocking_client_for(server.url, max_connections=1) as client:
         with ThreadPoolExecutor(4) as pool:
@@ -124,6 +137,26 @@ def test_a_turn_that_ctrl_c_keeps_from_its_call_comes_back(monkeypatch: pytest.M
             client.domains.list()
 
         assert client.domains.list().total == 0
+
+
+def test_ctrl_c_as_the_wait_for_a_turn_ends_leaves_nobody_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    call_next = Lines._call_next
+
+    def struck(carrier: Lines) -> None:
+        monkeypatch.setattr(Lines, "_call_next", call_next)
+        raise KeyboardInterrupt
+
+    with RawServer(when_released(answer(EMPTY_PAGE)), answer(EMPTY_PAGE)) as server:
+        client = blocking_client_for(server.url, max_connections=1, queue_timeout=0.05)
+        with client, ThreadPoolExecutor(1) as pool:
+            first = pool.submit(client.domains.list)
+            server.wait_for_requests(1)
+            monkeypatch.setattr(Lines, "_call_next", struck)
+            with pytest.raises(KeyboardInterrupt):
+                client.domains.list()
+            server.released.set()
+
+            assert first.result(PATIENCE).total == client.domains.list().total == 0
 
 
 def test_whoever_waits_for_a_turn_looks_again_though_nobody_tells(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,6 +245,78 @@ def test_a_signals_handler_may_make_a_call_while_another_is_under_way() -> None:
 
 
 @needs_alarms
+def test_a_signals_handler_may_make_a_call_though_what_it_interrupts_has_the_only_connection() -> None:
+    totals: list[int] = []
+    with (
+        RawServer(when_released(answer(EMPTY_PAGE)), answer(EMPTY_PAGE)) as server,
+        blocking_client_for(server.url, max_connections=1) as client,
+    ):
+
+        def call() -> None:
+            totals.append(client.domains.list().total)
+            server.released.set()
+
+        with alarm(call, 0.3):
+            totals.append(client.domains.list().total)
+
+    assert totals == [0, 0]
+
+
+@needs_alarms
+def test_a_signals_handler_may_make_a_call_though_what_it_interrupts_waits_for_a_turn() -> None:
+    totals: list[int] = []
+    with (
+        RawServer(when_released(answer(EMPTY_PAGE)), answer(EMPTY_PAGE)) as server,
+        blocking_client_for(server.url, max_connections=1) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+
+        def call() -> None:
+            totals.append(client.domains.list().total)
+            server.released.set()
+
+        first = pool.submit(client.domains.list)
+        server.wait_for_requests(1)
+        with alarm(call, 0.3):
+            totals.append(client.domains.list().total)
+        totals.append(first.result(PATIENCE).total)
+
+    assert totals == [0, 0, 0]
+
+
+@needs_alarms
+def test_a_signals_handler_may_run_an_async_client_while_a_blocking_call_is_under_way() -> None:
+    async def list_all(url: str) -> int:
+        async with AsyncMailChannels("demo-key", base_url=url) as client:
+            return (await client.domains.list()).total
+
+    totals: list[int] = []
+    page = answer(EMPTY_PAGE)
+    with RawServer(when_released(page), page) as server, blocking_client_for(server.url) as client:
+
+        def call() -> None:
+            totals.append(asyncio.run(list_all(server.url)))
+            server.released.set()
+
+        with alarm(call, 0.3):
+            totals.append(client.domains.list().total)
+
+    assert totals == [0, 0]
+
+
+@needs_alarms
+def test_an_error_of_a_socket_of_the_handlers_own_is_the_handlers() -> None:
+    def strike() -> None:
+        socket.create_connection(("127.0.0.1", int(refused.rpartition(":")[2])))
+
+    with refusing_url() as refused, RawServer(stall()) as server, blocking_client_for(server.url) as client:
+        with pytest.raises(ConnectionRefusedError), alarm(strike, 0.3):
+            client.domains.list()
+
+        assert len(server.requests) == 1
+
+
+@needs_alarms
 @pytest.mark.parametrize("held", ["transport", "lines", "pacer"])
 def test_a_signals_handler_may_make_a_call_where_the_main_thread_holds_a_lock(held: str) -> None:
     with RawServer(answer(EMPTY_PAGE)) as server, blocking_client_for(server.url, rate_limit=1000) as client:
@@ -222,7 +327,9 @@ def test_a_signals_handler_may_make_a_call_where_the_main_thread_holds_a_lock(he
         holder: Any = {"transport": transport, "lines": transport.lines, "pacer": transport.pacer}[held]
         totals: list[int] = []
         with holder._lock, alarm(lambda: totals.append(client.domains.list().total), 0.01):
-            threading.Event().wait(1)
+            latest = monotonic() + PATIENCE
+            while not totals and monotonic() < latest:
+                threading.Event().wait(0.01)
 
     assert totals == [0]
 
@@ -290,13 +397,14 @@ def test_closing_ends_a_call_whose_request_is_not_taken_over_tls(
 
 
 def test_closing_just_as_a_connection_comes_about_ends_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    hold = Network._hold
+    ready = network._ready
 
-    def close_and_hold(made: Network, held: socket.socket) -> None:
+    def ready_and_close(*given: Any) -> list[socket.socket]:
+        found = ready(*given)
         client.close()
-        hold(made, held)
+        return found
 
-    monkeypatch.setattr(Network, "_hold", close_and_hold)
+    monkeypatch.setattr(network, "_ready", ready_and_close)
     with RawServer(answer(EMPTY_PAGE)) as server:
         client = blocking_client_for(server.url)
         with pytest.raises(ConfigurationError, match="the client was closed while this call was under way"):
@@ -354,6 +462,22 @@ def test_a_body_that_ends_because_the_client_is_closed_is_no_answer() -> None:
         client = blocking_client_for(server.url)
         with another_thread_closes(client):
             client.domains.list()
+
+
+def test_an_answer_that_has_come_whole_is_given_though_the_client_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = lines._read
+
+    def read_and_close(*given: Any) -> Any:
+        reply = read(*given)
+        client.close()
+        return reply
+
+    monkeypatch.setattr(lines, "_read", read_and_close)
+    with RawServer(answer({"domains": [], "total": 7})) as server:
+        client = blocking_client_for(server.url)
+
+        assert client.domains.list().total == 7
+        server.wait_until_all_are_closed()
 
 
 def test_a_connection_that_comes_back_as_the_client_closes_is_closed_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -464,6 +588,15 @@ def test_of_several_addresses_the_first_that_answers_is_taken(order: str, monkey
             assert client.domains.list(timeout=1.5).total == 0
 
 
+def test_an_address_that_fails_at_once_leaves_the_one_before_it_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailchannels.configuration._is_loopback", lambda _: True)
+    monkeypatch.setattr(network, "NEXT_ADDRESS", 0.0)  # nothing has come of the first when the second is tried
+    with RawServer(answer(EMPTY_PAGE)) as server, refusing_url() as refused:
+        monkeypatch.setattr(socket, "getaddrinfo", resolving_to(server.port, int(refused.rpartition(":")[2])))
+        with blocking_client_for("http://several.example", max_retries=0) as client:
+            assert client.domains.list().total == 0
+
+
 def test_where_none_of_several_addresses_answers_the_last_failure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mailchannels.configuration._is_loopback", lambda _: True)
     monkeypatch.setattr(network, "CONNECT_TIMEOUT", 0.6)
@@ -511,6 +644,14 @@ def test_a_handshake_that_is_met_with_silence_leaves_time_for_another(
         assert client.statistics.requests == 3
 
 
+def test_a_write_that_is_met_with_silence_in_the_handshake_was_not_applied(way: Way) -> None:
+    with url_that_keeps_waiting("handshake") as url:
+        outcomes = way.make(url, lambda client: client.domains.create_alias("a.example", "b.example"), timeout=0.5)
+
+    assert [type(outcome.error) for outcome in outcomes] == [RequestTimeout] * way.users
+    assert [getattr(outcome.error, "maybe_applied", None) for outcome in outcomes] == [False] * way.users
+
+
 def test_an_answer_to_no_request_is_not_taken_for_that_to_the_next() -> None:
     def twice(server: RawServer, connection: socket.socket) -> bool:
         link = b'{"loginLink": "https://console.example/somebody-elses"}'
@@ -533,8 +674,7 @@ def test_connections_left_behind_by_a_burst_are_closed_by_and_by(monkeypatch: py
         with ThreadPoolExecutor(3) as pool:
             [*pool.map(lambda _: client.domains.list(), range(3))]
         assert server.open == 3
-        monkeypatch.setattr(lines, "LONGEST_IDLE", 0.01)
-        threading.Event().wait(0.02)
+        monkeypatch.setattr(lines, "monotonic", lambda: monotonic() + LONGEST_IDLE + 1)
         client.domains.list()
 
         server.wait_until_open(1)
@@ -649,6 +789,6 @@ def test_a_call_that_waits_for_an_event_loop_after_all_is_a_fault_that_says_so()
         await Forever()
 
     with pytest.raises(RuntimeError, match="a call that was made without an event loop waited for one"):
-        inline.run_inline(wait)
+        inline.run_inline(wait, wait)
 
-    assert not inline.is_inline()
+    assert not inline.is_inline(wait)

@@ -41,10 +41,10 @@ class AsyncClient:
         pacer = self._transport.pacer
         return None if pacer is None else pacer.present_rate
 
-    def _can_block(self) -> bool:
-        """For the blocking form: whether calls can be made without an event loop."""
+    def _blocking_carrier(self) -> object | None:
+        """For the blocking form: what carries calls without an event loop; None where all of them need one."""
         lines = self._transport.lines
-        return lines is not None and lines.reach
+        return lines if lines is not None and lines.reach else None
 
     def _hang_up(self) -> None:
         """For the blocking form: close the connections of such calls."""
@@ -96,7 +96,8 @@ class AsyncMailChannelsClient(AsyncClient):
             A server that says nothing for two thirds of what is left of them is asked once more, where that is safe.
         queue_timeout: Seconds a call may wait for its turn; None, the default, waits as long as it takes, 0 fails at
             once. The requests of a bulk call, which queue behind one another, always wait.
-        max_connections: Connections, and so requests under way, at most; 100 by default.
+        max_connections: Connections, and so requests under way, at most; 100 by default. A blocking client counts those
+            of its event loop by themselves.
         max_retries: Repeats of a request at most; 3 by default, 0 repeats nothing. Unless it is 0, a request of a bulk
             call that the server turns away (429, 503) is repeated for as long as `timeout` allows.
         rate_limit: Requests per second, evenly spaced; 95 by default, as the API refuses more than 100 of one customer.

@@ -30,7 +30,8 @@ class HybridBox(Client):
             A server that says nothing for two thirds of what is left of them is asked once more, where that is safe.
         queue_timeout: Seconds a call may wait for its turn; None, the default, waits as long as it takes, 0 fails at
             once. The requests of a bulk call, which queue behind one another, always wait.
-        max_connections: Connections, and so requests under way, at most; 100 by default.
+        max_connections: Connections, and so requests under way, at most; 100 by default. A blocking client counts those
+            of its event loop by themselves.
         max_retries: Repeats of a request at most; 3 by default, 0 repeats nothing. Unless it is 0, a request of a bulk
             call that the server turns away (429, 503) is repeated for as long as `timeout` allows.
         rate_limit: Requests per second, evenly spaced; 10 by default, as HybridBox documents no limit. A `Pacer` may be
