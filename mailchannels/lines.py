@@ -180,9 +180,8 @@ class Lines:
     def close(self) -> None:
         """Close every connection, and cut off those that are in use: their calls end with a `ConfigurationError`."""
         self._is_closed = True
-        for bell in [*(each() for each in [*self._waiting]), *self._sleeping]:
-            if bell is not None:
-                bell.ring()
+        for bell in filter(None, [*(each() for each in [*self._waiting]), *self._sleeping]):
+            bell.ring()
         for line in [*self._busy]:
             line.network.cut()
         self._close_long_idle()
