@@ -59,8 +59,8 @@ class Network(httpcore.NetworkBackend):
     patience: Patience
 
     def __init__(self) -> None:
-        self.is_connecting = False
-        self.has_unsent = False
+        self.is_connecting: bool = False
+        self.has_unsent: bool = False
         self._is_cut = False
         self._sockets: list[socket.socket] = []
         self._has_looked_up = Bell()
