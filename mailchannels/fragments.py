@@ -145,16 +145,17 @@ class DomainsInColumns:
     def __getitem__(self, place: int, /) -> Domain | str:
         if self._are_names_alone and self._are_names_alone[place]:
             return self._columns.names[place]
-        return Domain(*(column[place] for column in self._columns))  # type: ignore[arg-type]  # a column for each field
+        return self._made(place)
 
     def with_handles(self) -> Iterator[tuple[int, Domain]]:
         """Give those with a subscription of their own, each with its place."""
         handles = self._columns.handles
         if handles.count(None) == len(handles):  # as nearly always, and told at once
-            return
-        for place, handle in enumerate(handles):
-            if handle is not None:
-                yield place, Domain(*(column[place] for column in self._columns))  # type: ignore[arg-type]
+            return iter(())
+        return ((place, self._made(place)) for place, handle in enumerate(handles) if handle is not None)
+
+    def _made(self, place: int) -> Domain:
+        return Domain(*(column[place] for column in self._columns))  # type: ignore[arg-type]  # a column for each field
 
 
 def _batch(columns: _Columns, settings: list[wire.Json], servers: list[wire.Json]) -> Batch[Domain | str]:
