@@ -9,13 +9,11 @@ from __future__ import annotations
 import logging
 from functools import lru_cache
 from http import HTTPStatus
-from itertools import repeat
-from operator import itemgetter
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
-from . import checks, collector, wire
+from . import checks, collector, echoes, wire
 from .background import Results
 from .bulk import Stream
 from .columns import NAME_ALONE, Batch, Subjects
@@ -103,19 +101,18 @@ class Provisioning(Operation[Domain | str, Domain | str, BulkProvisionItem]):
             "associate-key": self.associate_key,
             "overwrite": self.overwrite,
         }
-        body = _body(batch)
         answer = await self.transport.request(
             "POST",
             PROVISION,
             query=query,
-            body=body,
+            body=_body(batch),
             timeout=self.timeout,
             patient=True,
             on_attempt=batch.count_attempt,
         )
         strangers: list[str] = []
         with collector.held_back():
-            _note(answer, batch, body, strangers)
+            _note(answer, batch, strangers)
         _warn_of(strangers)
 
     @staticmethod
@@ -211,29 +208,27 @@ def _domain(subject: Domain | str) -> Domain:
     return Domain(subject) if isinstance(subject, str) else subject
 
 
-def _note(answer: Answer, batch: Batch[Domain | str], body: bytes, strangers: list[str]) -> None:
+def _note(answer: Answer, batch: Batch[Domain | str], strangers: list[str]) -> None:
     """Note what an answer says of a batch; only once all of it is read are its domains changed."""
-    told = answer.read(wire.ProvisionedBatch)
-    successes = told.successes or []
-    echoed = _echoed(successes, body)
-    stored: dict[int, Domain] = {}
-    if echoed is not None:
-        batch.verdicts, successes = echoed, []
-        stored = {place: _as_told(subject, None) for place, subject in _with_handles(batch.subjects)}
-    places = _places(batch) if successes or told.errors else {}
-    for position, success in enumerate(successes):
-        if _note_echo(success, batch, places, stored):
-            continue
-        commented = answer.read_part(success, wire.CommentedDomain, f"$.successes[{position}]")
-        for place, _ in _matched([commented], places, lambda item: item.domain.domain, strangers):
-            commented.domain.domain = batch.keys[place]
-            stored[place] = commented.domain
-            applied = is_applied(_domain(batch.subjects[place]), commented.domain)
-            batch.verdicts[place] = _provisioned(commented.code, commented.comment, applied)
-    for place, commented in _matched(told.errors, places, lambda item: item.domain.domain, strangers):
-        stored.pop(place, None)
-        batch.verdicts[place] = _failure(commented, PROVISION)
-    batch.put(stored)
+    sent = _sent(batch)
+    echo = echoes.echo_of_all(answer.reply.body, sent) if sent is not None else None
+    if echo is None:
+        _note_each(answer, batch, strangers)
+        return
+    batch.verdicts = [_provisioned(echo.code, echo.comment, True)] * len(batch)
+    handle = echo.subscription_handle
+    subjects = _with_handles(batch.subjects) if handle is None else enumerate(batch.subjects)
+    batch.put({place: _as_told(subject, handle) for place, subject in subjects})
+
+
+def _sent(batch: Batch[Domain | str]) -> wire.Sent | None:
+    """Give what was sent of a batch, where that is at hand in columns."""
+    if isinstance(batch.subjects, DomainsInColumns):
+        return batch.subjects.sent
+    if any(batch.fragments):
+        return None
+    nothing = [None] * len(batch)
+    return wire.Sent(batch.keys, nothing, nothing, nothing, nothing)
 
 
 def _with_handles(subjects: Subjects[Domain | str]) -> Iterable[tuple[int, Domain]]:
@@ -250,21 +245,23 @@ def _as_told(subject: Domain | str, handle: str | None) -> Domain:
     return Domain(domain.domain, handle, *sections)
 
 
-_TEXT: Final = (str, type(None))
-
-
-def _echoed(successes: list[wire.Json], body: bytes) -> list[Verdict | None] | None:
-    """Judge successes that say, one after the other, what was asked for and nothing else; None where they do not."""
-    try:
-        codes = [*map(itemgetter("code"), successes)]
-        comments = [success.get("comment") for success in successes]
-        told = [*map(itemgetter("domain"), successes)]
-        wire.spell_both(told)
-        if {*map(type, codes)} != {int} or not {*map(type, comments)} <= {*_TEXT} or not wire.are_echoes(told, body):
-            return None
-    except (AttributeError, KeyError, TypeError):
-        return None
-    return [*map(_provisioned, codes, comments, repeat(True))]
+def _note_each(answer: Answer, batch: Batch[Domain | str], strangers: list[str]) -> None:
+    told = answer.read(wire.ProvisionedBatch)
+    places = _places(batch)
+    stored: dict[int, Domain] = {}
+    for position, success in enumerate(told.successes or ()):
+        if _note_echo(success, batch, places, stored):
+            continue
+        commented = answer.read_part(success, wire.CommentedDomain, f"$.successes[{position}]")
+        for place, _ in _matched([commented], places, lambda item: item.domain.domain, strangers):
+            commented.domain.domain = batch.keys[place]
+            stored[place] = commented.domain
+            applied = is_applied(_domain(batch.subjects[place]), commented.domain)
+            batch.verdicts[place] = _provisioned(commented.code, commented.comment, applied)
+    for place, commented in _matched(told.errors, places, lambda item: item.domain.domain, strangers):
+        stored.pop(place, None)
+        batch.verdicts[place] = _failure(commented, PROVISION)
+    batch.put(stored)
 
 
 def _note_echo(
@@ -273,10 +270,11 @@ def _note_echo(
     """Note a success that says what was asked for and no more than nulls and the subscription beside it."""
     try:
         told, code, comment = success["domain"], success["code"], success.get("comment")
+        echoes.spell_both(told)
         place, handle = places[told["domain"]], told.get("subscriptionHandle")
-        if type(code) is not int or type(comment) not in _TEXT or type(handle) not in _TEXT:
+        if type(code) is not int or type(comment) not in echoes.TEXT or type(handle) not in echoes.TEXT:
             return False
-        if not wire.is_echo(told, batch.fragments[place]):
+        if not echoes.is_echo(told, batch.fragments[place]):
             return False
     except (AttributeError, KeyError, TypeError):
         return False

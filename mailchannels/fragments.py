@@ -102,7 +102,6 @@ def _of_plain(domains: list[Domain], subscription_handle: str | None) -> Batch[D
         or not {*map(type, settings)} <= {DomainSettings, NoneType}
         or not {*map(type, chain(admins, servers, aliases))} <= {list, NoneType}
         or not {*map(type, chain.from_iterable(filter(None, servers)))} <= {DownstreamAddress}
-        or max(map(len, filter(None, servers)), default=0) > checks.MAX_DOWNSTREAM_ADDRESSES
         or not are_short_names(chain(names, *filter(None, aliases)))
         or not are_short_addresses(chain.from_iterable(filter(None, admins)))
     ):
@@ -117,10 +116,7 @@ def _of_plain(domains: list[Domain], subscription_handle: str | None) -> Batch[D
             )
             for given in settings
         ]
-        written_servers = [
-            given if given is None else [_server(one.priority, one.weight, one.port, one.target) for one in given]
-            for given in servers
-        ]
+        written_servers = [*map(_servers_of, servers)]
     except (InvalidInput, TypeError):  # one that is refused, or that no cache can keep
         return None
     return _batch(columns, written_settings, written_servers)
@@ -131,9 +127,13 @@ class DomainsInColumns:
 
     Always other objects than those that were given: a caller who fills one Domain again and again must not rename what
     was sent before.
+
+    Attributes:
+        sent: What is sent of them.
     """
 
-    def __init__(self, columns: _Columns, are_names_alone: list[bool]) -> None:
+    def __init__(self, columns: _Columns, sent: wire.Sent, are_names_alone: list[bool]) -> None:
+        self.sent = sent
         self._columns = columns
         self._are_names_alone = are_names_alone
 
@@ -160,11 +160,12 @@ class DomainsInColumns:
 
 def _batch(columns: _Columns, settings: list[wire.Json], servers: list[wire.Json]) -> Batch[Domain | str]:
     names, handles = columns.names, columns.handles
-    fragments = wire.batch_items(names, settings, columns.admins, servers, columns.aliases)
+    sent = wire.Sent(names, settings, columns.admins, servers, columns.aliases)
+    fragments = wire.batch_items(sent)
     are_names_alone: list[bool] = []
     if not all(fragments):
         are_names_alone = [not each and handle is None for each, handle in zip(fragments, handles, strict=True)]
-    return Batch(names, DomainsInColumns(columns, are_names_alone), fragments)
+    return Batch(names, DomainsInColumns(columns, sent, are_names_alone), fragments)
 
 
 @lru_cache(maxsize=1_024, typed=True)
@@ -174,11 +175,20 @@ def _settings(*fields: Any) -> orjson.Fragment:
     return _written(wire.unstructured(settings))
 
 
+def _servers_of(given: list[DownstreamAddress] | None) -> wire.Json:
+    if given is None:
+        return None
+    fields: tuple[Any, ...] = ()
+    for one in given:
+        fields += (one.priority, one.weight, one.port, one.target)
+    return _servers(*fields)
+
+
 @lru_cache(maxsize=1_024, typed=True)
-def _server(*fields: Any) -> orjson.Fragment:
-    server = DownstreamAddress(*fields)
-    checks.downstream_addresses("downstream_addresses", [server])
-    return _written(wire.unstructured(server))
+def _servers(*fields: Any) -> orjson.Fragment:
+    servers = [DownstreamAddress(*fields[first : first + 4]) for first in range(0, len(fields), 4)]
+    checks.downstream_addresses("downstream_addresses", servers)
+    return _written([*map(wire.unstructured, servers)])
 
 
 def _written(section: wire.Json) -> orjson.Fragment:

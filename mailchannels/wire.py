@@ -7,7 +7,7 @@ fit becomes a `Misfit`, which says where in the document, and the request path t
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import attrs
 import orjson
@@ -61,7 +61,7 @@ class CommentedLoginLink:
 
 @define
 class ProvisionedBatch:
-    """The answer to a batch of domains; its successes are nearly always what was asked for, see `is_echo`."""
+    """The answer to a batch of domains; its successes are nearly always what was asked for, see `echoes`."""
 
     successes: list[Json] | None = None
     errors: list[CommentedDomain] | None = None
@@ -97,6 +97,24 @@ class CreatedRecipient:
 
     recipient: Recipient | None = None
     list_entries: list[ListEntry] | None = None
+
+
+class Sent(NamedTuple):
+    """What is sent of the domains of a batch, in columns; None where a domain has no such section.
+
+    Attributes:
+        names: Their names.
+        settings: Their settings, written as JSON, keys in order.
+        admins: Their administrators.
+        servers: Their mail servers, likewise.
+        aliases: Their aliases.
+    """
+
+    names: Sequence[str]
+    settings: Sequence[Json]
+    admins: Sequence[list[str] | None]
+    servers: Sequence[Json]
+    aliases: Sequence[list[str] | None]
 
 
 BATCH: Final = (b'{"domains":[', b"]}")
@@ -151,35 +169,6 @@ def structure(document: Json, kind: type[T], where: str) -> T:
     raise Misfit(found)
 
 
-def spell_both(told: list[Json]) -> None:
-    """Take what an answer tells of mail servers under both of the keys it may come by, as `batch_items` sends both."""
-    for domain in told:
-        servers = domain.get("downstreamAddresses")
-        if servers is None:
-            servers = domain.get("downstreamAddress")
-        if servers is not None:
-            domain["downstreamAddresses"] = domain["downstreamAddress"] = servers
-
-
-def are_echoes(told: list[Json], body: bytes) -> bool:
-    """Whether the domains of an answer say, one after the other, exactly what the body of the batch did."""
-    sort = orjson.OPT_SORT_KEYS
-    first = BATCH[0] + orjson.dumps(told[0], option=sort)
-    return body.startswith(first) and orjson.dumps({"domains": told}, option=sort) == body
-
-
-def is_echo(told: Json, sent: bytes) -> bool:
-    """Whether a domain of an answer says what `batch_items` sent, or its name alone where nothing else was.
-
-    Nearly all successes of a batch are such echoes, and reading one costs several times what comparing it does.
-    """
-    if not sent:
-        return len(told) - [*told.values()].count(None) == 1 + (told.get("subscriptionHandle") is not None)
-    # What is not set may be told as null, and the subscription, which stands in the query, be told as well.
-    sort = orjson.OPT_SORT_KEYS
-    return orjson.dumps(told, option=sort) == sent or orjson.dumps(_told_of(told), option=sort) == sent
-
-
 def dump(document: Json) -> bytes:
     """Write a JSON document."""
     return orjson.dumps(document)
@@ -196,44 +185,29 @@ def unstructured(model: object) -> Json:
     return _converter().unstructure(model)
 
 
-def batch_items(
-    names: Sequence[str],
-    settings: Sequence[Json],
-    admins: Sequence[list[str] | None],
-    servers: Sequence[Json],
-    aliases: Sequence[list[str] | None],
-) -> list[bytes]:
+def batch_items(sent: Sent) -> list[bytes]:
     """Write domains as items of a batch: the subscription stands in the query, mail servers under two keys.
 
     The specification of the batch spells the key `downstreamAddress` and every other place `downstreamAddresses`; the
     schema allows more keys than it names, so both are sent.
 
-    Args:
-        names: Their names; the other columns hold their sections, as JSON, and None where one has none.
-        settings: Their settings, keys in order.
-        admins: Their administrators.
-        servers: Their mail servers, keys in order.
-        aliases: Their aliases.
-
     Returns:
         The items; nothing for what is only a name.
     """
-    # The keys stand in order, as `is_echo` needs them: to have orjson sort them takes as long as to write them.
+    # The keys stand in order, as `echoes` needs them: to have orjson sort them takes as long as to write them.
     documents = [
         {
-            "admins": of_admins,
-            "aliases": of_aliases,
+            "admins": admins,
+            "aliases": aliases,
             "domain": name,
-            "downstreamAddress": of_servers,
-            "downstreamAddresses": of_servers,
-            "settings": of_settings,
+            "downstreamAddress": servers,
+            "downstreamAddresses": servers,
+            "settings": settings,
         }
-        for name, of_settings, of_admins, of_servers, of_aliases in zip(
-            names, settings, admins, servers, aliases, strict=True
-        )
+        for name, settings, admins, servers, aliases in zip(*sent, strict=True)
     ]
-    if any(None in column for column in (settings, admins, servers, aliases)):
-        documents = [*map(_without_null, documents)]
+    if any(None in column for column in sent[1:]):
+        documents = [*map(without_null, documents)]
     # Copies: orjson leaves each document that it writes a block of 4 kB.
     return [b"" if len(document) == 1 else b"%b" % orjson.dumps(document) for document in documents]
 
@@ -246,12 +220,8 @@ def settings_update(wanted: Domain, reset: Sequence[str]) -> Json:
     return document | {SPELLING[DomainSettings][name]: None for name in reset}
 
 
-def _told_of(told: Json) -> Json:
-    settings = told.get("settings")
-    return _without_null({**told, "subscriptionHandle": None, "settings": settings and _without_null(settings)})
-
-
-def _without_null(document: Json) -> Json:
+def without_null(document: Json) -> Json:
+    """Leave out what is null."""
     if None not in document.values():
         return document
     return {key: value for key, value in document.items() if value is not None}

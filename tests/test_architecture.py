@@ -78,10 +78,11 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "inputs": set(),
     "collector": set(),
     "bulk": {"errors", "models", "background", "columns", "inputs", "intake", "operation", "verdicts"},
+    "echoes": {"wire"},
     "fragments": {"errors", "models", "names", "wire", "checks", "columns"},
     "batches": {
-        "errors", "models", "names", "wire", "checks", "background", "bulk", "collector", "columns", "fragments",
-        "inputs", "operation", "pacing", "transport", "verdicts",
+        "errors", "models", "names", "wire", "checks", "background", "bulk", "collector", "columns", "echoes",
+        "fragments", "inputs", "operation", "pacing", "transport", "verdicts",
     },
     "entries": {"models", "wire", "checks", "transport"},
     "aio": {
