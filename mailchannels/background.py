@@ -110,8 +110,10 @@ class Background:
 
     async def cancel(self) -> Exception | None:
         """Cancel it, wait until it has stopped, and give its error, once."""
-        self._scope.cancel()
-        if self._finished is not None:
+        if self._finished is None:
+            self._scope.cancel()
+        elif not self._finished.is_set():
+            self._scope.cancel()
             with anyio.CancelScope(shield=True):
                 await self._finished.wait()
         error, self._error = self._error, None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import anyio
@@ -99,21 +100,26 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
     ) -> None:
         given: list[InputT] = []
         room = self._operation.batch_size
-        may_wait, keep = is_lasting(inputs), self._operation.keep
+        may_wait = is_lasting(inputs)
         async with aclosing(in_pieces(inputs)) as pieces:
             try:
                 async for piece in pieces:
-                    for one in piece:
-                        given.append(one if may_wait or isinstance(one, str) else keep(one))
-                        if len(given) == room:
-                            taken, given = given, []
-                            await self._fill(taken, start, send)
-                            room = self._operation.batch_size - len(self._intake.batch)
+                    rest = iter(piece) if may_wait else map(self._kept, piece)
+                    while True:
+                        given.extend(islice(rest, room - len(given)))  # which keeps what comes before an error
+                        if len(given) < room:
+                            break
+                        taken, given = given, []
+                        await self._fill(taken, start, send)
+                        room = self._operation.batch_size - len(self._intake.batch)
             except Exception:
                 # What was read before the input broke off counts.
                 self._intake.take(given)
                 raise
             self._intake.take(given)
+
+    def _kept(self, given: InputT) -> InputT:
+        return given if isinstance(given, str) else self._operation.keep(given)
 
     async def _fill(
         self, given: list[InputT], start: Callable[..., Any], send: MemoryObjectSendStream[Items[ItemT]]

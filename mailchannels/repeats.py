@@ -13,7 +13,7 @@ from attrs import define, field
 from .columns import NAME_ALONE, Batch
 from .errors import InvalidInput
 from .models.bulk import Outcome
-from .verdicts import Verdict
+from .verdicts import Verdict, different
 
 REMEMBERED: Final = 50_000
 """A key is known as a repeat for at least this many inputs; more would cost memory that grows with the input."""
@@ -107,7 +107,7 @@ class Repeats:
         self._under_way.difference_update(batch.indexes)
         if self._usual is None and verdicts:
             self._keep(batch.keys[0], batch.indexes[0], verdicts[0])
-        if {*map(id, verdicts)} != {id(self._usual)}:
+        if different(verdicts) != [self._usual]:
             for key, index, verdict in zip(batch.keys, batch.indexes, verdicts, strict=True):
                 self._keep(key, index, verdict)
 

@@ -5,7 +5,7 @@ It knows nothing of requests.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final, TypeVar
 
 from attrs import define, field
@@ -20,7 +20,7 @@ _FAILED: Final = Outcome.FAILED  # looked up in its enum it takes much longer, o
 LOST_AT_A_GATEWAY: Final = frozenset({502, 504})
 
 
-@define
+@define(eq=False)  # of two that say the same, one may be known already: to find that out must cost nothing
 class Verdict:
     """What is known of one input, in the terms that all bulk calls share."""
 
@@ -36,9 +36,11 @@ class Verdict:
 UNMENTIONED: Final = Verdict(Outcome.UNKNOWN, comment="the answer does not mention it")
 
 
-def different(verdicts: Iterable[Verdict]) -> Iterable[Verdict]:
+def different(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """Give verdicts that many inputs share but once."""
-    return {id(verdict): verdict for verdict in verdicts}.values()
+    if verdicts and verdicts.count(verdicts[0]) == len(verdicts):  # as nearly always, and told at once
+        return [verdicts[0]]
+    return [*{id(verdict): verdict for verdict in verdicts}.values()]
 
 
 def is_passing(verdict: Verdict) -> bool:
