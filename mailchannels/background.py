@@ -7,11 +7,12 @@ task group lives in a task of its own. It knows nothing of requests or outcomes.
 from __future__ import annotations
 
 import contextvars
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
+
+from .which_loop import trio_lowlevel
 
 if TYPE_CHECKING:
     import asyncio
@@ -84,10 +85,8 @@ class Background:
         if self._finished is not None:
             return
         finished = self._finished = anyio.Event()
-        lowlevel = sys.modules.get("trio.lowlevel")
-        # While another thread imports it, it lacks its names.
-        in_trio_run: Callable[[], bool] | None = getattr(lowlevel, "in_trio_run", None)
-        if lowlevel is not None and in_trio_run is not None and in_trio_run():
+        lowlevel = trio_lowlevel()
+        if lowlevel is not None:
             lowlevel.spawn_system_task(self._run, finished, context=contextvars.copy_context())
         else:
             import asyncio  # noqa: PLC0415  # whoever comes here has it; whoever does not need not wait for it

@@ -242,14 +242,15 @@ class Connections:
 
     def _new_connection(self) -> AsyncBaseTransport:
         url = urlsplit(self.base_url)
+        # Plain HTTP, which only reaches loopback, needs no certificates, and loading them is slow.
+        trusted = certificates() if url.scheme == "https" else no_certificates()
         proxy = proxy_for(url.scheme, url.hostname or "")
+        if proxy is None:
+            from .direct import DirectTransport  # noqa: PLC0415  # httpcore brings trio along, which takes long
+
+            return DirectTransport(trusted)
         try:
-            return httpx.AsyncHTTPTransport(
-                # Plain HTTP, which only reaches loopback, needs no certificates, and loading them is slow.
-                verify=certificates() if url.scheme == "https" else no_certificates(),
-                limits=_ONE_CONNECTION,
-                proxy=proxy,
-            )
+            return httpx.AsyncHTTPTransport(verify=trusted, limits=_ONE_CONNECTION, proxy=proxy)
         except ImportError as error:
             raise unusable_proxy("socks5", error) from None
 

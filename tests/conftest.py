@@ -22,6 +22,7 @@ from conditions import PATIENCE, Way, loop_threads
 from contract.case import KEY
 
 from mailchannels import AsyncMailChannels, Domain, MailChannels
+from mailchannels.direct import DirectTransport
 from mailchannels.lines import Lines
 from mailchannels.network import Network
 from mailchannels.simulator import Simulator
@@ -49,9 +50,12 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> set[tuple[str, str]]:
     seen: set[tuple[str, str]] = set()
     if not specification.PATH.exists():
         return seen
-    handle, handle_blocking = httpx.AsyncHTTPTransport.handle_async_request, httpcore.HTTPConnection.handle_request
+    handle_blocking = httpcore.HTTPConnection.handle_request
+    kinds: list[type[httpx.AsyncBaseTransport]] = [DirectTransport, httpx.AsyncHTTPTransport]
+    handlers = {kind: kind.handle_async_request for kind in kinds}
 
-    async def judge(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+    async def judge(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> httpx.Response:
+        handle = handlers[type(transport)]
         if not request.url.path.startswith(specification.ROOT):
             return await handle(transport, request)
         seen.add(specification.judge_request(request, request.content))
@@ -78,7 +82,8 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> set[tuple[str, str]]:
             return httpcore.Response(response.status, headers=response.headers, content=response.content)
         return response
 
-    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", judge)
+    for kind in kinds:
+        monkeypatch.setattr(kind, "handle_async_request", judge)
     monkeypatch.setattr(httpcore.HTTPConnection, "handle_request", handle_request)
     return seen
 

@@ -611,7 +611,7 @@ async def test_a_timeout_before_anything_was_sent_says_so(monkeypatch: pytest.Mo
     async def never(*_: object, **__: object) -> None:
         await anyio.sleep_forever()
 
-    monkeypatch.setattr(anyio, "connect_tcp", never)
+    monkeypatch.setattr(asyncio.BaseEventLoop, "create_connection", never)
 
     async with client_for(timeout=SOON) as client:
         with pytest.raises(RequestTimeout) as caught:
@@ -642,7 +642,7 @@ def test_a_handshake_in_a_tunnel_of_a_given_transport_that_is_cut_short_leaves_n
 
 @pytest.mark.asyncio
 async def test_a_connection_that_does_not_come_about_leaves_time_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    connect, attempts = anyio.connect_tcp, 0
+    connect, attempts = asyncio.BaseEventLoop.create_connection, 0
 
     async def not_at_first(*args: Any, **options: Any) -> Any:
         nonlocal attempts
@@ -651,7 +651,7 @@ async def test_a_connection_that_does_not_come_about_leaves_time_for_another(mon
             await anyio.sleep_forever()
         return await connect(*args, **options)
 
-    monkeypatch.setattr(anyio, "connect_tcp", not_at_first)
+    monkeypatch.setattr(asyncio.BaseEventLoop, "create_connection", not_at_first)
 
     with RawServer(answer(EMPTY_PAGE)) as server:
         async with client_for(server.url, timeout=1.5) as client:

@@ -1,0 +1,236 @@
+"""Sockets for calls on asyncio's event loop, below httpcore's connections, which are httpx's own engine.
+
+httpcore's own way to asyncio takes an answer in pieces of 64 kB, and for each copies what is left and asks the event
+loop anew; here it is handed on as it came. How long reading and writing may take is for others to say. Nothing here
+knows of HTTP or the API.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, Final, cast
+
+import anyio
+import anyio.lowlevel
+import httpcore
+from anyio.abc import ByteStream
+from anyio.streams.tls import TLSStream
+
+from .network import NEXT_ADDRESS, is_readable
+
+__all__ = ["Streams"]
+
+MOST_UNREAD: Final = 2**18
+"""Bytes that nobody has read, from which on no more are taken: a server must not fill the memory."""
+
+_BROKEN: Final = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
+
+
+class Streams(httpcore.AsyncNetworkBackend):
+    """Where httpcore's connections get their sockets from."""
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,  # noqa: ARG002
+        socket_options: Iterable[Any] | None = None,  # noqa: ARG002
+    ) -> httpcore.AsyncNetworkStream:
+        """Connect to that address of a host which answers first."""
+        try:
+            with anyio.fail_after(timeout):
+                connected = await _first_to_answer(host, port)
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout(str(error)) from error
+        except OSError as error:
+            raise httpcore.ConnectError(str(error)) from error
+        return _Stream(connected, connected)
+
+
+async def _first_to_answer(host: str, port: int) -> _Socket:
+    """Try addresses, each a little after the one before, or as soon as that has failed."""
+    event_loop = asyncio.get_running_loop()
+    connected: list[_Socket] = []
+    failures: list[OSError] = []
+
+    async def connect(address: str, has_ended: anyio.Event) -> None:
+        try:
+            connected.append((await event_loop.create_connection(_Socket, address, port))[1])
+            tasks.cancel_scope.cancel()
+        except OSError as error:
+            failures.append(error)
+        finally:
+            has_ended.set()
+
+    try:
+        found = await event_loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        async with anyio.create_task_group() as tasks:
+            for *_, address in found:
+                has_ended = anyio.Event()
+                tasks.start_soon(connect, str(address[0]), has_ended)
+                with anyio.move_on_after(NEXT_ADDRESS):
+                    await has_ended.wait()
+        if not connected:
+            raise failures[-1]
+        return connected.pop()
+    finally:
+        for each in connected:  # two answered at once, or nobody waits for them any more
+            each.abort()
+        failures.clear()  # whose frames hold this one
+
+
+class _Socket(asyncio.Protocol, ByteStream):
+    """A connection as asyncio tells of it."""
+
+    def __init__(self) -> None:
+        self._pieces: deque[bytes] = deque()
+        self._unread = 0
+        self._is_paused = False
+        self._has_ended = False
+        self._is_closed = False
+        self._failure: Exception | None = None
+        self._readable: asyncio.Future[None] | None = None
+        self._writable: asyncio.Future[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # which those of uvloop only look like
+        # A write ends when all of it has left: that is what tells how long a server has been silent since.
+        self._transport.set_write_buffer_limits(0)
+
+    def data_received(self, data: bytes) -> None:
+        self._pieces.append(bytes(data))  # on Windows it may be a bytearray
+        self._unread += len(data)
+        if self._unread >= MOST_UNREAD and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+        _wake(self._readable)
+
+    def eof_received(self) -> bool:
+        self._has_ended = True
+        _wake(self._readable)
+        return True  # what is being written may go on
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._has_ended = True
+        self._failure = error
+        _wake(self._readable)
+        _wake(self._writable)
+
+    def pause_writing(self) -> None:
+        self._writable = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        _wake(self._writable)
+        self._writable = None
+
+    async def receive(self, max_bytes: int = 2**16) -> bytes:  # noqa: ARG002  # whoever reads takes what there is
+        """Give the next piece as it came."""
+        if not self._pieces and not self._has_ended:
+            self._readable = asyncio.get_running_loop().create_future()
+            try:
+                await self._readable
+            finally:
+                self._readable = None
+        if not self._pieces:
+            self._hold_whole()
+            raise anyio.EndOfStream
+        self._unread -= len(self._pieces[0])
+        if self._is_paused and self._unread < MOST_UNREAD:
+            self._is_paused = False
+            self._transport.resume_reading()
+        return self._pieces.popleft()
+
+    async def send(self, item: bytes) -> None:
+        """Write, and wait until all of it has left."""
+        self._hold_whole()
+        self._transport.write(memoryview(item))
+        del item  # which a traceback that shows variables must not show: it may hold a key
+        if self._writable is not None:
+            await self._writable
+            self._hold_whole()
+
+    async def send_eof(self) -> None:
+        """Say that nothing more comes; no request ends like that."""
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        """Close it at once."""
+        self.abort()
+        await anyio.lowlevel.checkpoint()  # until when asyncio has done so
+
+    def abort(self) -> None:
+        """Close it as soon as the event loop goes on."""
+        self._is_closed = True
+        self._transport.abort()
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether something has come or it has ended, be it that the event loop has not heard of it yet."""
+        if self._pieces or self._has_ended or self._is_closed:
+            return True
+        return is_readable(self._transport.get_extra_info("socket"))
+
+    def _hold_whole(self) -> None:
+        if self._is_closed:
+            raise anyio.ClosedResourceError
+        if self._failure is not None:
+            raise anyio.BrokenResourceError(str(self._failure)) from self._failure
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    """A connection as httpcore takes it, plain or with TLS above it."""
+
+    def __init__(self, plain: _Socket, stream: ByteStream) -> None:
+        self._plain = plain
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
+        try:
+            return await self._stream.receive(max_bytes)
+        except anyio.EndOfStream:
+            return b""
+        except _BROKEN as error:
+            raise httpcore.ReadError(str(error)) from error
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
+        if not buffer:
+            return
+        sending = self._stream.send(buffer)
+        del buffer  # see `_Socket.send`
+        try:
+            await sending
+        except _BROKEN as error:
+            raise httpcore.WriteError(str(error)) from error
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            with anyio.fail_after(timeout):
+                secure = await TLSStream.wrap(
+                    self._plain, hostname=server_hostname, ssl_context=ssl_context, standard_compatible=False
+                )
+        except TimeoutError as error:
+            await self.aclose()
+            raise httpcore.ConnectTimeout(str(error)) from error
+        except (anyio.EndOfStream, *_BROKEN) as error:
+            await self.aclose()
+            raise httpcore.ConnectError(str(error)) from error
+        return _Stream(self._plain, secure)
+
+    def get_extra_info(self, info: str) -> Any:
+        # Of a connection that nobody uses, so that it can only be its end.
+        return self._plain.is_readable if info == "is_readable" else None
+
+
+def _wake(waiting: asyncio.Future[None] | None) -> None:
+    if waiting is not None and not waiting.done():
+        waiting.set_result(None)
