@@ -8,6 +8,8 @@ knows of HTTP or the API.
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
 import ssl
 from collections import deque
@@ -27,7 +29,7 @@ __all__ = ["Streams"]
 MOST_UNREAD: Final = 2**18
 """Bytes that nobody has read, from which on no more are taken: a server must not fill the memory."""
 
-_BROKEN: Final = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
+_BROKEN: Final = (anyio.BrokenResourceError, OSError)
 
 
 class Streams(httpcore.AsyncNetworkBackend):
@@ -56,32 +58,33 @@ async def _first_to_answer(host: str, port: int) -> _Socket:
     """Try addresses, each a little after the one before, or as soon as that has failed."""
     event_loop = asyncio.get_running_loop()
     connected: list[_Socket] = []
-    failures: list[OSError] = []
+    failure = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
 
-    async def connect(address: str, has_ended: anyio.Event) -> None:
+    async def connect(where: tuple[Any, ...], has_ended: anyio.Event) -> None:
+        nonlocal failure
         try:
-            connected.append((await event_loop.create_connection(_Socket, address, port))[1])
+            connected.append((await event_loop.create_connection(_Socket, *where[:2]))[1])
             tasks.cancel_scope.cancel()
         except OSError as error:
-            failures.append(error)
+            failure = error
         finally:
             has_ended.set()
 
     try:
         found = await event_loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         async with anyio.create_task_group() as tasks:
-            for *_, address in found:
+            for *_, where in found:
                 has_ended = anyio.Event()
-                tasks.start_soon(connect, str(address[0]), has_ended)
+                tasks.start_soon(connect, where, has_ended)
                 with anyio.move_on_after(NEXT_ADDRESS):
                     await has_ended.wait()
         if not connected:
-            raise failures[-1]
+            raise failure
         return connected.pop()
     finally:
-        for each in connected:  # two answered at once, or nobody waits for them any more
+        for each in connected:  # whoever waited for it is gone
             each.abort()
-        failures.clear()  # whose frames hold this one
+        del failure  # whose frames hold this one
 
 
 class _Socket(asyncio.Protocol, ByteStream):
@@ -92,7 +95,6 @@ class _Socket(asyncio.Protocol, ByteStream):
         self._unread = 0
         self._is_paused = False
         self._has_ended = False
-        self._is_closed = False
         self._failure: Exception | None = None
         self._readable: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
@@ -137,7 +139,8 @@ class _Socket(asyncio.Protocol, ByteStream):
             finally:
                 self._readable = None
         if not self._pieces:
-            self._hold_whole()
+            if self._failure is not None:
+                raise anyio.BrokenResourceError(str(self._failure)) from self._failure
             raise anyio.EndOfStream
         self._unread -= len(self._pieces[0])
         if self._is_paused and self._unread < MOST_UNREAD:
@@ -147,16 +150,16 @@ class _Socket(asyncio.Protocol, ByteStream):
 
     async def send(self, item: bytes) -> None:
         """Write, and wait until all of it has left."""
-        self._hold_whole()
-        self._transport.write(memoryview(item))
+        self._hold_open()
+        self._transport.write(memoryview(item))  # of what is left, asyncio would make a copy
         del item  # which a traceback that shows variables must not show: it may hold a key
         if self._writable is not None:
             await self._writable
-            self._hold_whole()
+            self._hold_open()
 
-    async def send_eof(self) -> None:
-        """Say that nothing more comes; no request ends like that."""
-        raise NotImplementedError
+    async def send_eof(self) -> None:  # pragma: no cover  # no request ends like that
+        """Say that nothing more comes."""
+        self._transport.write_eof()
 
     async def aclose(self) -> None:
         """Close it at once."""
@@ -165,21 +168,18 @@ class _Socket(asyncio.Protocol, ByteStream):
 
     def abort(self) -> None:
         """Close it as soon as the event loop goes on."""
-        self._is_closed = True
         self._transport.abort()
 
     @property
     def is_readable(self) -> bool:
         """Whether something has come or it has ended, be it that the event loop has not heard of it yet."""
-        if self._pieces or self._has_ended or self._is_closed:
+        if self._pieces or self._has_ended or self._transport.is_closing():
             return True
         return is_readable(self._transport.get_extra_info("socket"))
 
-    def _hold_whole(self) -> None:
-        if self._is_closed:
-            raise anyio.ClosedResourceError
-        if self._failure is not None:
-            raise anyio.BrokenResourceError(str(self._failure)) from self._failure
+    def _hold_open(self) -> None:
+        if self._transport.is_closing():
+            raise anyio.BrokenResourceError(str(self._failure or "closed")) from self._failure
 
 
 class _Stream(httpcore.AsyncNetworkStream):

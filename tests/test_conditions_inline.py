@@ -566,64 +566,6 @@ def test_a_name_is_looked_up_where_no_thread_can_be_started(monkeypatch: pytest.
             assert client.domains.list().total == 0
 
 
-def resolving_to(*ports: int) -> Callable[..., Any]:
-    """Stand in for the look-up of a name that has several addresses."""
-    look_up = socket.getaddrinfo
-
-    def resolve(host: str, *rest: Any, **more: Any) -> Any:
-        if host != "several.example":
-            return look_up(host, *rest, **more)
-        if more.get("flags", 0) & socket.AI_NUMERICHOST:
-            raise socket.gaierror(socket.EAI_NONAME, "not a number")
-        tcp = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
-        return [(*tcp, ("127.0.0.1", port)) for port in ports]
-
-    return resolve
-
-
-@pytest.mark.parametrize("order", ["swallowing first", "refusing first", "both first"])
-def test_of_several_addresses_the_first_that_answers_is_taken(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mailchannels.configuration._is_loopback", lambda _: True)
-    with RawServer(answer(EMPTY_PAGE)) as server, swallowing_port() as swallowing, socket.socket() as refusing:
-        refusing.bind(("127.0.0.1", 0))
-        refused = refusing.getsockname()[1]
-        first = {"swallowing first": [swallowing], "refusing first": [refused], "both first": [refused, swallowing]}
-        monkeypatch.setattr(socket, "getaddrinfo", resolving_to(*first[order], server.port))
-        with blocking_client_for("http://several.example", max_retries=0) as client:
-            assert client.domains.list(timeout=1.5).total == 0
-
-
-def test_an_address_that_fails_at_once_leaves_the_one_before_it_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mailchannels.configuration._is_loopback", lambda _: True)
-    monkeypatch.setattr(network, "NEXT_ADDRESS", 0.0)  # nothing has come of the first when the second is tried
-    with RawServer(answer(EMPTY_PAGE)) as server, refusing_url() as refused:
-        monkeypatch.setattr(socket, "getaddrinfo", resolving_to(server.port, int(refused.rpartition(":")[2])))
-        with blocking_client_for("http://several.example", max_retries=0) as client:
-            assert client.domains.list().total == 0
-
-
-def test_where_none_of_several_addresses_answers_the_last_failure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mailchannels.configuration._is_loopback", lambda _: True)
-    monkeypatch.setattr(network, "CONNECT_TIMEOUT", 0.6)
-    with swallowing_port() as swallowing, socket.socket() as refusing:
-        refusing.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(socket, "getaddrinfo", resolving_to(swallowing, refusing.getsockname()[1]))
-        (outcome,) = Way("blocking").make("http://several.example", list_domains, max_retries=0)
-
-    assert isinstance(outcome.error, ConnectError)
-    assert "ConnectTimeout: timed out" in str(outcome.error)
-
-
-def test_a_name_without_an_address_is_a_connect_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mailchannels.configuration._is_loopback", lambda _: True)
-    monkeypatch.setattr(socket, "getaddrinfo", resolving_to())
-
-    (outcome,) = Way("blocking").make("http://several.example", list_domains, max_retries=0)
-
-    assert isinstance(outcome.error, ConnectError)
-    assert os.strerror(errno.EADDRNOTAVAIL) in str(outcome.error)
-
-
 def test_an_address_that_can_be_no_peer_is_a_connect_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: socket.socket, address: object) -> int:
         return errno.ENETUNREACH

@@ -1,0 +1,186 @@
+"""Connections come about, end and fill no memory, whatever is below them: an event loop's sockets or a thread's."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import select
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+from conditions import PATIENCE, Way
+from contract.case import KEY
+from sockets import EMPTY_PAGE, RawServer, answer, refusing_url, swallowing_port
+
+from mailchannels import AsyncMailChannels, ConnectError, connections, network, streams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conditions import Call
+
+pytestmark = pytest.mark.usefixtures("environment")
+
+SEVERAL = "http://several.example"
+
+
+def list_domains(client: Any) -> Any:
+    return client.domains.list(timeout=2.5)
+
+
+@pytest.fixture(params=["asyncio", "trio", "blocking"])
+def way(request: pytest.FixtureRequest) -> Way:
+    """Every way to a socket."""
+    return Way(request.param)
+
+
+@pytest.fixture(params=["asyncio", "blocking"])
+def ours(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Way:
+    """The ways over sockets of ours; trio's are httpcore's. A name with several addresses counts as this machine's."""
+    monkeypatch.setattr("mailchannels.configuration._is_loopback", lambda _: True)
+    return Way(request.param)
+
+
+def resolving_to(*ports: int) -> Callable[..., Any]:
+    """Stand in for the look-up of a name that has several addresses."""
+    look_up = socket.getaddrinfo
+
+    def resolve(host: str, *rest: Any, **more: Any) -> Any:
+        if host != "several.example":
+            return look_up(host, *rest, **more)
+        if more.get("flags", 0) & socket.AI_NUMERICHOST:
+            raise socket.gaierror(socket.EAI_NONAME, "not a number")
+        tcp = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+        return [(*tcp, ("127.0.0.1", port)) for port in ports]
+
+    return resolve
+
+
+@pytest.mark.parametrize("order", ["swallowing first", "refusing first", "both first"])
+def test_of_several_addresses_the_first_that_answers_is_taken(
+    order: str, ours: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RawServer(answer(EMPTY_PAGE)) as server, swallowing_port() as swallowing, refusing_url() as refusing:
+        refused = int(refusing.rpartition(":")[2])
+        first = {"swallowing first": [swallowing], "refusing first": [refused], "both first": [refused, swallowing]}
+        monkeypatch.setattr(socket, "getaddrinfo", resolving_to(*first[order], server.port))
+
+        (outcome,) = ours.make(SEVERAL, list_domains, max_retries=0)
+
+    assert outcome.error is None
+
+
+def test_an_address_that_fails_at_once_leaves_the_one_before_it_its_time(
+    ours: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing has come of the first when the second is tried.
+    monkeypatch.setattr(network, "NEXT_ADDRESS", 0.0)
+    monkeypatch.setattr(streams, "NEXT_ADDRESS", 0.0)
+    with RawServer(answer(EMPTY_PAGE)) as server, refusing_url() as refused:
+        monkeypatch.setattr(socket, "getaddrinfo", resolving_to(server.port, int(refused.rpartition(":")[2])))
+
+        (outcome,) = ours.make(SEVERAL, list_domains, max_retries=0)
+
+    assert outcome.error is None
+
+
+def test_where_none_of_several_addresses_answers_in_time_that_is_told(
+    ours: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "CONNECT_TIMEOUT", 0.6)
+    monkeypatch.setattr(connections, "CONNECT_TIMEOUT", 0.6)
+    with swallowing_port() as swallowing, refusing_url() as refused:
+        monkeypatch.setattr(socket, "getaddrinfo", resolving_to(swallowing, int(refused.rpartition(":")[2])))
+
+        (outcome,) = ours.make(SEVERAL, list_domains, max_retries=0)
+
+    assert isinstance(outcome.error, ConnectError)
+    assert "ConnectTimeout" in str(outcome.error)
+
+
+def test_why_the_last_of_several_addresses_failed_is_told(ours: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    with refusing_url() as refused:
+        port = int(refused.rpartition(":")[2])
+        monkeypatch.setattr(socket, "getaddrinfo", resolving_to(port, port))
+
+        (outcome,) = ours.make(SEVERAL, list_domains, max_retries=0)
+
+    assert isinstance(outcome.error, ConnectError)
+    assert str(errno.ECONNREFUSED) in str(outcome.error) or os.strerror(errno.ECONNREFUSED) in str(outcome.error)
+
+
+def test_a_name_without_an_address_is_a_connect_error(ours: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", resolving_to())
+
+    (outcome,) = ours.make(SEVERAL, list_domains, max_retries=0)
+
+    assert isinstance(outcome.error, ConnectError)
+    assert os.strerror(errno.EADDRNOTAVAIL) in str(outcome.error)
+
+
+@pytest.mark.asyncio
+async def test_a_call_that_is_cancelled_just_as_it_is_connected_leaves_no_socket_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connect, scope = asyncio.BaseEventLoop.create_connection, anyio.CancelScope()
+
+    async def connect_and_cancel(*args: Any, **options: Any) -> Any:
+        connected = await connect(*args, **options)
+        scope.cancel()
+        return connected
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "create_connection", connect_and_cancel)
+
+    with RawServer(answer(EMPTY_PAGE)) as server:
+        async with AsyncMailChannels(KEY, base_url=server.url) as client:
+            with scope:
+                await client.domains.list()
+            await anyio.to_thread.run_sync(server.wait_until_all_are_closed)
+
+    assert scope.cancelled_caught
+    assert server.requests == []
+
+
+def test_a_server_that_goes_on_after_its_answer_fills_no_memory(way: Way) -> None:
+    most, sent, is_blocked = 64 * 2**20, 0, threading.Event()
+
+    def go_on(server: RawServer, connection: socket.socket) -> bool:
+        nonlocal sent
+        answer(EMPTY_PAGE)(server, connection)
+        piece = b" " * 2**16
+        connection.setblocking(False)
+        while sent < most and select.select([], [connection], [], 1.0)[1]:
+            sent += connection.send(piece)
+        is_blocked.set()
+        server.released.wait(PATIENCE)
+        return False
+
+    def wait_until_blocked(client: Any) -> Any:
+        return is_blocked.wait(PATIENCE)
+
+    async def wait_meanwhile(client: Any) -> Any:
+        return await anyio.to_thread.run_sync(is_blocked.wait, PATIENCE)
+
+    wait: Call = wait_meanwhile if way.is_async else wait_until_blocked
+    with RawServer(go_on, answer(EMPTY_PAGE)) as server:
+        outcomes = way.make(server.url, list_domains, wait, list_domains)
+        server.released.set()
+
+    assert [outcome.error for outcome in outcomes] == [None] * 3
+    assert sent < most
+    assert server.connections == 2
+
+
+def test_an_answer_of_many_megabytes_is_whole_however_it_comes(way: Way) -> None:
+    names = [f"d{number:06}.example" for number in range(5_000)]
+    page = {"domains": [{"domain": name, "aliases": ["a" * 60 + ".example"] * 30} for name in names], "total": 5_000}
+    with RawServer(answer(page)) as server:
+        outcomes = way.make(server.url, *[lambda client: client.domains.list(limit=5_000)] * 3)
+
+    for outcome in outcomes:
+        assert [domain.domain for domain in outcome.value.domains] == names
+    assert server.connections == 1
