@@ -7,7 +7,9 @@ import errno
 import os
 import select
 import socket
+import struct
 import threading
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -16,10 +18,10 @@ from conditions import PATIENCE, Way
 from contract.case import KEY
 from sockets import EMPTY_PAGE, RawServer, answer, refusing_url, swallowing_port
 
-from mailchannels import AsyncMailChannels, ConnectError, connections, network, streams
+from mailchannels import AsyncMailChannels, ConnectError, ConnectionLost, Domain, connections, network, streams
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from conditions import Call
 
@@ -145,32 +147,72 @@ async def test_a_call_that_is_cancelled_just_as_it_is_connected_leaves_no_socket
     assert server.requests == []
 
 
+@contextmanager
+def hanging_up_half_way(*, in_good_order: bool) -> Iterator[str]:
+    """Give the address of a server that takes the beginning of a request and no more of it."""
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(1)
+                    if not in_good_order:
+                        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(PATIENCE)
+
+
+@pytest.mark.parametrize("in_good_order", [True, False], ids=["in good order", "with a reset"])
+def test_a_server_that_hangs_up_while_a_request_is_written_leaves_it_in_doubt(way: Way, in_good_order: bool) -> None:
+    large = Domain("a.example", subscription_handle="demo", admins=[f"{'a' * 60}@b.example"] * 200_000)
+    with hanging_up_half_way(in_good_order=in_good_order) as url:
+        (outcome,) = way.make(url, lambda client: client.domains.provision(large), max_retries=0)
+
+    assert isinstance(outcome.error, ConnectionLost)
+    assert outcome.error.maybe_applied
+
+
+def test_a_handshake_that_is_met_with_silence_ends_in_time(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "CONNECT_TIMEOUT", 0.6)
+    monkeypatch.setattr(connections, "CONNECT_TIMEOUT", 0.6)
+    with RawServer(answer(EMPTY_PAGE)) as server:
+        (outcome,) = way.make(f"https://127.0.0.1:{server.port}", list_domains, max_retries=0)
+
+    assert isinstance(outcome.error, ConnectError)
+    assert "ConnectTimeout" in str(outcome.error)
+
+
 def test_a_server_that_goes_on_after_its_answer_fills_no_memory(way: Way) -> None:
-    most, sent, is_blocked = 64 * 2**20, 0, threading.Event()
+    most, sent, is_over = 64 * 2**20, 0, threading.Event()
 
     def go_on(server: RawServer, connection: socket.socket) -> bool:
         nonlocal sent
         answer(EMPTY_PAGE)(server, connection)
         piece = b" " * 2**16
         connection.setblocking(False)
-        while sent < most and select.select([], [connection], [], 1.0)[1]:
-            sent += connection.send(piece)
-        is_blocked.set()
+        with suppress(OSError):  # it may be hung up on for that
+            while sent < most and select.select([], [connection], [], 1.0)[1]:
+                sent += connection.send(piece)
+        is_over.set()
         server.released.wait(PATIENCE)
         return False
 
-    def wait_until_blocked(client: Any) -> Any:
-        return is_blocked.wait(PATIENCE)
+    async def wait_meanwhile(_: Any) -> Any:
+        return await anyio.to_thread.run_sync(is_over.wait, PATIENCE)
 
-    async def wait_meanwhile(client: Any) -> Any:
-        return await anyio.to_thread.run_sync(is_blocked.wait, PATIENCE)
-
-    wait: Call = wait_meanwhile if way.is_async else wait_until_blocked
+    wait: Call = wait_meanwhile if way.is_async else lambda _: is_over.wait(PATIENCE)
     with RawServer(go_on, answer(EMPTY_PAGE)) as server:
         outcomes = way.make(server.url, list_domains, wait, list_domains)
         server.released.set()
 
     assert [outcome.error for outcome in outcomes] == [None] * 3
+    assert outcomes[1].value
     assert sent < most
     assert server.connections == 2
 
