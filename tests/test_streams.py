@@ -23,7 +23,6 @@ from mailchannels import AsyncMailChannels, ConnectError, ConnectionLost, Domain
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conditions import Call
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -194,22 +193,21 @@ def test_a_server_that_goes_on_after_its_answer_fills_no_memory(way: Way) -> Non
     def go_on(server: RawServer, connection: socket.socket) -> bool:
         nonlocal sent
         answer(EMPTY_PAGE)(server, connection)
+        server.released.wait(PATIENCE)  # until the answer has been read
         piece = b" " * 2**16
         connection.setblocking(False)
         with suppress(OSError):  # it may be hung up on for that
             while sent < most and select.select([], [connection], [], 1.0)[1]:
                 sent += connection.send(piece)
         is_over.set()
-        server.released.wait(PATIENCE)
-        return False
+        return True
 
-    async def wait_meanwhile(_: Any) -> Any:
-        return await anyio.to_thread.run_sync(is_over.wait, PATIENCE)
+    def wait(_: Any) -> Any:
+        server.released.set()
+        return anyio.to_thread.run_sync(is_over.wait, PATIENCE) if way.is_async else is_over.wait(PATIENCE)
 
-    wait: Call = wait_meanwhile if way.is_async else lambda _: is_over.wait(PATIENCE)
     with RawServer(go_on, answer(EMPTY_PAGE)) as server:
         outcomes = way.make(server.url, list_domains, wait, list_domains)
-        server.released.set()
 
     assert [outcome.error for outcome in outcomes] == [None] * 3
     assert outcomes[1].value
