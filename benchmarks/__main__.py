@@ -68,7 +68,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=sys.modules["benchmarks"].__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="rounds, 3 by default")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds, 5 by default")
     parser.add_argument("--quick", action="store_true", help="one round at one concurrency for each workload")
     parser.add_argument(
         "--only",
