@@ -225,10 +225,7 @@ def _sent(batch: Batch[Domain | str]) -> wire.Sent | None:
     """Give what was sent of a batch, where that is at hand in columns."""
     if isinstance(batch.subjects, DomainsInColumns):
         return batch.subjects.sent
-    if any(batch.fragments):
-        return None
-    nothing = [None] * len(batch)
-    return wire.Sent(batch.keys, nothing, nothing, nothing, nothing)
+    return None if any(batch.fragments) else wire.Sent.of_names(batch.keys)
 
 
 def _with_handles(subjects: Subjects[Domain | str]) -> Iterable[tuple[int, Domain]]:

@@ -106,7 +106,7 @@ class Stream(Generic[InputT, SubjectT, ItemT]):
                 async for piece in pieces:
                     rest = iter(piece) if may_wait else map(self._kept, piece)
                     while True:
-                        given.extend(islice(rest, room - len(given)))  # which keeps what comes before an error
+                        given.extend(islice(rest, room - len(given)))  # CPython keeps what came before an error
                         if len(given) < room:
                             break
                         taken, given = given, []

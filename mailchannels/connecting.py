@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class _Socket(Protocol):
-    """A stream of httpcore's, which this package reaches through httpx alone."""
+    """A stream as httpcore has it."""
 
     async def aclose(self) -> None: ...
 

@@ -1,4 +1,4 @@
-"""How bytes reach the server, by way of httpx.
+"""How bytes reach the server, by way of httpx or of its engine.
 
 httpx's own pool searches all its connections on every request, which costs more than the request from some dozens of
 connections on. Here each connection is a transport of its own, and the idle ones lie in a list, the last used on top.
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncBaseTransport", "Connections"]
 
 _FIRST_ERROR: Final = 400
-_ONE_CONNECTION: Final = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+_ONE_BY_PROXY: Final = httpx.Limits(max_connections=1, max_keepalive_connections=1)
 
 
 class _Content(httpx.AsyncByteStream):
@@ -250,7 +250,7 @@ class Connections:
 
             return DirectTransport(trusted)
         try:
-            return httpx.AsyncHTTPTransport(verify=trusted, limits=_ONE_CONNECTION, proxy=proxy)
+            return httpx.AsyncHTTPTransport(verify=trusted, limits=_ONE_BY_PROXY, proxy=proxy)
         except ImportError as error:
             raise unusable_proxy("socks5", error) from None
 

@@ -76,8 +76,9 @@ class _Body(httpx.AsyncByteStream):
 
 def _as_of_httpx(error: Exception) -> httpx.TransportError:
     """Give the error by which httpx says the same, under the same name."""
-    kind: type[httpx.TransportError] = getattr(httpx, type(error).__name__)
-    return kind(str(error))
+    names = [kind.__name__ for kind in type(error).__mro__]
+    same: type[httpx.TransportError] = next(getattr(httpx, name) for name in names if hasattr(httpx, name))
+    return same(str(error))
 
 
 def _network() -> httpcore.AsyncNetworkBackend | None:

@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 
     from .wire import Json, Sent
 
+_DECODER: Final = JSONDecoder()  # orjson reads nothing but whole documents
+
 TEXT: Final = (str, type(None))
 """What a comment and a subscription may be."""
 
 _SERVERS: Final = ("downstreamAddresses", "downstreamAddress")
 """Sent under both keys, mail servers come back under either, or both."""
 
-_BEFORE: Final = re.compile(rb'\s*\{(?:"errors":(?:\[\]|null),)?"successes":(?=\[)')
-_AFTER: Final = re.compile(rb'(?:,"errors":(?:\[\]|null))?\}\s*')
+_BEFORE: Final = re.compile(rb'[ \t\r\n]*\{(?:"errors":(?:\[\]|null),)?"successes":(?=\[)')
+_AFTER: Final = re.compile(rb'(?:,"errors":(?:\[\]|null))?\}[ \t\r\n]*')
 _FIRST: Final = 2**16
 """Bytes within which the first success must end; most take some hundreds."""
 
@@ -47,12 +49,12 @@ def echo_of_all(body: bytes, sent: Sent) -> Echo | None:
         return None
     start = before.end()
     try:
-        first, _ = JSONDecoder().raw_decode(body[start + 1 : start + _FIRST].decode(errors="replace"))
-        domain = first["domain"]
-        echo = Echo(first["code"], first.get("comment"), domain.get("subscriptionHandle"))
+        success, _ = _DECODER.raw_decode(body[start + 1 : start + _FIRST].decode(errors="replace"))
+        domain = success["domain"]
+        echo = Echo(success["code"], success.get("comment"), domain.get("subscriptionHandle"))
         if type(echo.code) is not int or type(echo.comment) not in TEXT or type(echo.subscription_handle) not in TEXT:
             return None
-        expected = orjson.dumps(_copies(first, {"domain": _like(domain, sent)}))
+        expected = orjson.dumps(_copies(success, {"domain": _like(domain, sent)}))
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         return None
     is_all = body.startswith(expected, start) and _AFTER.fullmatch(body, start + len(expected))
@@ -80,26 +82,26 @@ def _set_of(told: Json) -> Json:
     return wire.without_null({**told, "subscriptionHandle": None, "settings": settings and wire.without_null(settings)})
 
 
-def _like(first: Json, sent: Sent) -> Sequence[Json]:
+def _like(domain: Json, sent: Sent) -> Sequence[Json]:
     """Write what was sent as an answer tells of it whose first domain is this one.
 
     Raises:
         KeyError: Its first domain lacks something that was sent.
     """
-    servers = next(filter(None, map(first.get, _SERVERS)), None)
+    servers = next(filter(None, map(domain.get, _SERVERS)), None)
     sections = {
-        ("settings",): _in_order(sent.settings, first.get("settings")),
+        ("settings",): _in_order(sent.settings, domain.get("settings")),
         _SERVERS: _in_order(sent.servers, servers and servers[0]),
         ("admins",): sent.admins,
         ("aliases",): sent.aliases,
     }
     columns: dict[str, Sequence[Json]] = {"domain": sent.names}
     for keys, column in sections.items():
-        told = [key for key in keys if key in first]
+        told = [key for key in keys if key in domain]
         if not told and column.count(None) < len(column):
             raise KeyError(keys[0])
         columns |= dict.fromkeys(told, column)
-    return _copies(first, columns)
+    return _copies(domain, columns)
 
 
 def _copies(first: Json, columns: Mapping[str, Sequence[Json]]) -> Sequence[Json]:

@@ -102,6 +102,7 @@ def _of_plain(domains: list[Domain], subscription_handle: str | None) -> Batch[D
         or not {*map(type, settings)} <= {DomainSettings, NoneType}
         or not {*map(type, chain(admins, servers, aliases))} <= {list, NoneType}
         or not {*map(type, chain.from_iterable(filter(None, servers)))} <= {DownstreamAddress}
+        or max(map(len, filter(None, servers)), default=0) > checks.MAX_DOWNSTREAM_ADDRESSES
         or not are_short_names(chain(names, *filter(None, aliases)))
         or not are_short_addresses(chain.from_iterable(filter(None, admins)))
     ):

@@ -28,7 +28,7 @@ from .bell import Bell
 from .secrecy import in_confidence
 from .watch import CONNECT_TIMEOUT, Patience
 
-__all__ = ["LONGEST_WAIT", "NEXT_ADDRESS", "Network", "is_readable"]
+__all__ = ["LONGEST_WAIT", "NEXT_ADDRESS", "Network", "has_input"]
 
 T = TypeVar("T")
 Address: TypeAlias = tuple[Any, Any, int, str, Any]  # as `socket.getaddrinfo` gives it
@@ -262,7 +262,7 @@ class _Stream(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":  # of a connection that nobody uses, so that it can only be its end
-            return self._socket.fileno() < 0 or is_readable(self._socket)
+            return self._socket.fileno() < 0 or has_input(self._socket)
         return self._socket if info == "ssl_object" and isinstance(self._socket, ssl.SSLSocket) else None
 
     def _send(self) -> None:
@@ -283,7 +283,7 @@ class _Stream(httpcore.NetworkStream):
             self._network.patience.hear()
 
 
-def is_readable(one: socket.socket) -> bool:
+def has_input(one: socket.socket) -> bool:
     """Whether something has come on a socket, or it has ended."""
     return bool(_ready([one], _TO_READ, 0))
 

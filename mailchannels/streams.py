@@ -1,8 +1,8 @@
 """Sockets for calls on asyncio's event loop, below httpcore's connections, which are httpx's own engine.
 
 httpcore's own way to asyncio takes an answer in pieces of 64 kB, and for each copies what is left and asks the event
-loop anew; here it is handed on as it came. How long reading and writing may take is for others to say. Nothing here
-knows of HTTP or the API.
+loop anew; here it is handed on as it came. TLS is anyio's and stands above. How long reading and writing may take is
+for others to say. Nothing here knows of HTTP or the API.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import httpcore
 from anyio.abc import ByteStream
 from anyio.streams.tls import TLSStream
 
-from .network import NEXT_ADDRESS, is_readable
+from .network import NEXT_ADDRESS, has_input
 
 __all__ = ["Streams"]
 
@@ -90,12 +90,15 @@ async def _first_to_answer(host: str, port: int) -> _Socket:
 class _Socket(asyncio.Protocol, ByteStream):
     """A connection as asyncio tells of it."""
 
+    _transport: asyncio.Transport
+
     def __init__(self) -> None:
         self._pieces: deque[bytes] = deque()
         self._unread = 0
         self._is_paused = False
         self._has_ended = False
         self._failure: Exception | None = None
+        self._is_full = False
         self._readable: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
 
@@ -124,11 +127,11 @@ class _Socket(asyncio.Protocol, ByteStream):
         _wake(self._writable)
 
     def pause_writing(self) -> None:
-        self._writable = asyncio.get_running_loop().create_future()
+        self._is_full = True
 
     def resume_writing(self) -> None:
+        self._is_full = False
         _wake(self._writable)
-        self._writable = None
 
     async def receive(self, max_bytes: int = 2**16) -> bytes:  # noqa: ARG002  # whoever reads takes what there is
         """Give the next piece as it came."""
@@ -150,11 +153,17 @@ class _Socket(asyncio.Protocol, ByteStream):
 
     async def send(self, item: bytes) -> None:
         """Write, and wait until all of it has left."""
+        # Of bytes, asyncio would copy what is left; and a traceback that shows variables must not show a key.
+        shown = memoryview(item)
+        del item
         self._hold_open()
-        self._transport.write(memoryview(item))  # of what is left, asyncio would make a copy
-        del item  # which a traceback that shows variables must not show: it may hold a key
-        if self._writable is not None:
-            await self._writable
+        self._transport.write(shown)
+        if self._is_full:
+            self._writable = asyncio.get_running_loop().create_future()
+            try:
+                await self._writable
+            finally:
+                self._writable = None
             self._hold_open()
 
     async def send_eof(self) -> None:  # pragma: no cover  # no request ends like that
@@ -175,7 +184,7 @@ class _Socket(asyncio.Protocol, ByteStream):
         """Whether something has come or it has ended, be it that the event loop has not heard of it yet."""
         if self._pieces or self._has_ended or self._transport.is_closing():
             return True
-        return is_readable(self._transport.get_extra_info("socket"))
+        return has_input(self._transport.get_extra_info("socket"))
 
     def _hold_open(self) -> None:
         if self._transport.is_closing():
@@ -218,12 +227,10 @@ class _Stream(httpcore.AsyncNetworkStream):
                 secure = await TLSStream.wrap(
                     self._plain, hostname=server_hostname, ssl_context=ssl_context, standard_compatible=False
                 )
-        except TimeoutError as error:
-            await self.aclose()
-            raise httpcore.ConnectTimeout(str(error)) from error
         except (anyio.EndOfStream, *_BROKEN) as error:
             await self.aclose()
-            raise httpcore.ConnectError(str(error)) from error
+            kind = httpcore.ConnectTimeout if isinstance(error, TimeoutError) else httpcore.ConnectError
+            raise kind(str(error)) from error
         return _Stream(self._plain, secure)
 
     def get_extra_info(self, info: str) -> Any:

@@ -20,7 +20,7 @@ _FAILED: Final = Outcome.FAILED  # looked up in its enum it takes much longer, o
 LOST_AT_A_GATEWAY: Final = frozenset({502, 504})
 
 
-@define(eq=False)  # of two that say the same, one may be known already: to find that out must cost nothing
+@define(eq=False)  # the same only if it is one object: thousands share one, see `different`
 class Verdict:
     """What is known of one input, in the terms that all bulk calls share."""
 

@@ -7,7 +7,7 @@ fit becomes a `Misfit`, which says where in the document, and the request path t
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeVar
 
 import attrs
 import orjson
@@ -115,6 +115,12 @@ class Sent(NamedTuple):
     admins: Sequence[list[str] | None]
     servers: Sequence[Json]
     aliases: Sequence[list[str] | None]
+
+    @classmethod
+    def of_names(cls, names: Sequence[str]) -> Self:
+        """Give domains that are nothing but their names."""
+        nothing = [None] * len(names)
+        return cls(names, nothing, nothing, nothing, nothing)
 
 
 BATCH: Final = (b'{"domains":[', b"]}")

@@ -237,6 +237,28 @@ def test_a_setting_that_all_domains_are_told_to_lack_is_told_of_each() -> None:
     assert [item.settings_applied for item in result.successes] == [False] * 4
 
 
+def test_what_some_domains_have_and_no_domain_is_told_to_have_is_told_of_those() -> None:
+    def without(successes: list[Any]) -> None:
+        for success in successes:
+            success["domain"].pop("aliases", None)
+
+    some = [domain if number % 2 else attrs.evolve(domain, aliases=None) for number, domain in enumerate(FULL)]
+    result = provisioned(some, PLAIN, without)
+
+    assert [item.settings_applied for item in result.successes] == [True, False, True, False]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_an_error_counts_more_than_a_success_for_the_same_domain(first: bool) -> None:
+    failed = [{"domain": {"domain": "d1.example"}, "code": 409, "comment": "taken"}]
+    form = attrs.evolve(PLAIN, errors=failed, errors_come_first=first)
+
+    result = provisioned(FULL, form)
+
+    assert [(item.index, item.code) for item in result.errors] == [(1, 409)]
+    assert [item.index for item in result.successes] == [0, 2, 3]
+
+
 def test_what_an_answer_says_besides_does_not_matter() -> None:
     def with_more(successes: list[Any]) -> None:
         for success in successes:
@@ -327,17 +349,32 @@ def test_what_is_no_text_does_not_fit_a_lone_domain_either(path: tuple[str, ...]
     assert f"$.successes[0].{'.'.join(path)}" in str(error.error)
 
 
-@pytest.mark.parametrize("end", ["", "}", ',"errors":[}', ',"errors":[]}x', ',"errors":[7]}'])
-def test_an_answer_that_does_not_end_as_it_began_is_not_taken(end: str) -> None:
+@pytest.mark.parametrize(
+    ("begin", "end", "is_taken"),
+    [
+        (" \t\r\n{", "} \t\r\n", True),
+        ("{", "", False),
+        ("{", ',"errors":[}', False),
+        ("{", ',"errors":[]}x', False),
+        ("{", ',"errors":[7]}', False),
+        ("{", "}\f", False),
+        ("\v{", "}", False),
+        ('{"errors":[7],', "}", False),
+        ('{"errors":[],,', "}", False),
+        ('{"successes":[{"code":' + "[" * 100_000, "}", False),
+    ],
+)
+def test_only_an_answer_that_is_a_whole_document_is_taken(begin: str, end: str, is_taken: bool) -> None:
     def say(request: httpx.Request) -> httpx.Response:
         whole = PLAIN.written(json.loads(request.content)["domains"], len)
-        return httpx.Response(200, content=whole.removesuffix(b',"errors":[]}') + end.encode())
+        middle = whole.removeprefix(b"{").removesuffix(b',"errors":[]}')
+        return httpx.Response(200, content=begin.encode() + middle + end.encode())
 
     async def main() -> BulkProvisionResult:
         async with AsyncMailChannels("key", base_url=HERE, rate_limit=None, transport=httpx.MockTransport(say)) as api:
             return await api.domains.bulk_provision(FULL, subscription_handle="demo")
 
-    assert len(anyio.run(main).successes) == (4 if end == "}" else 0)
+    assert len(anyio.run(main).successes) == (4 if is_taken else 0)
 
 
 @given(forms.filter(lambda form: form.separators == (",", ":") and (form.comment or "").isascii()))
