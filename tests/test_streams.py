@@ -18,7 +18,16 @@ from conditions import PATIENCE, Way
 from contract.case import KEY
 from sockets import EMPTY_PAGE, RawServer, answer, refusing_url, swallowing_port
 
-from mailchannels import AsyncMailChannels, ConnectError, ConnectionLost, Domain, connections, network, streams
+from mailchannels import (
+    AsyncMailChannels,
+    ConnectError,
+    ConnectionLost,
+    ConnectionStalled,
+    Domain,
+    connections,
+    network,
+    streams,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -174,6 +183,7 @@ def test_a_server_that_hangs_up_while_a_request_is_written_leaves_it_in_doubt(wa
         (outcome,) = way.make(url, lambda client: client.domains.provision(large), max_retries=0)
 
     assert isinstance(outcome.error, ConnectionLost)
+    assert not isinstance(outcome.error, ConnectionStalled)  # nobody waits for what has gone
     assert outcome.error.maybe_applied
 
 
@@ -211,13 +221,19 @@ def test_what_a_server_closes_while_the_program_is_busy_is_not_used_again(event_
     factory = None if event_loop is None else pytest.importorskip(event_loop).new_event_loop
 
     async def main(server: RawServer) -> bool:
-        async with AsyncMailChannels(KEY, base_url=server.url, max_retries=0) as client:
+        async with AsyncMailChannels(KEY, base_url=server.url, max_retries=0, rate_limit=None) as client:
             await client.domains.list()
+            server.released.set()
             server.wait_until_all_are_closed()  # and the event loop does nothing meanwhile
             return (await client.domains.provision(Domain("a.example", subscription_handle="demo"))).created
 
+    def answer_and_close(server: RawServer, connection: socket.socket) -> bool:
+        answer(EMPTY_PAGE)(server, connection)
+        server.released.wait(PATIENCE)
+        return False
+
     created = answer({"domain": "a.example"}, status=201)
-    with RawServer(answer(EMPTY_PAGE, close=True), created) as server, asyncio.Runner(loop_factory=factory) as runner:
+    with RawServer(answer_and_close, created) as server, asyncio.Runner(loop_factory=factory) as runner:
         assert runner.run(main(server))
 
     assert server.connections == 2
