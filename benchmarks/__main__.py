@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from .chart import chart
-from .contenders import CONTENDERS, OURS
+from .contenders import CONTENDERS, IN_TURN, OURS
 from .jobs import Job
 from .processes import ContenderFailed, run, run_python, server, why_not
 from .report import report
@@ -93,7 +93,7 @@ def _cells(only: set[str], *, quick: bool) -> list[Cell]:
         for workload in WORKLOADS.values()
         if not only & WORKLOADS.keys() or workload.name in only
         for concurrency in workload.calls
-        for contender in CONTENDERS.values()
+        for contender in map(CONTENDERS.__getitem__, IN_TURN)
         if not only & CONTENDERS.keys() or contender.name in only
         if concurrency in (contender.concurrencies or (workload.headline,))
         # The blocking client is compared with the async one at its own concurrencies.

@@ -41,9 +41,9 @@ class Workload:
 WORKLOADS: Final = {
     workload.name: workload
     for workload in (
-        Workload("login-link", "login link (GET)", 100, {1: 1_000, 8: 2_000, 10: 800, 100: 1_500}),
-        Workload("provision", "provision (POST)", 100, {1: 1_000, 8: 2_000, 10: 800, 100: 1_500}),
-        Workload("batch-full", "batch of 1,000, full settings", 10, {1: 20, 8: 32, 10: 40, 100: 100}),
+        Workload("login-link", "login link (GET)", 100, {1: 1_000, 8: 4_000, 10: 800, 100: 3_000}),
+        Workload("provision", "provision (POST)", 100, {1: 1_000, 8: 4_000, 10: 800, 100: 3_000}),
+        Workload("batch-full", "batch of 1,000, full settings", 10, {1: 20, 8: 32, 10: 120, 100: 100}),
         Workload("batch-names", "batch of 1,000, names only", 10, {1: 30, 8: 64, 10: 60, 100: 120}),
         Workload("stream", "stream of 100,000 names", 10, dict.fromkeys((1, 8, 10, 100), STREAM // BATCH)),
         Workload("list-page", "list page of 5,000", 10, {1: 8, 8: 16, 10: 20, 100: 100}),
