@@ -191,9 +191,9 @@ def _of_names(given: list[str]) -> Batch[str]:
 
 def _body(batch: Batch[SubjectT]) -> bytes:
     # A-labels need no escaping.
-    items = [
-        fragment or b'{"domain":"%b"}' % key.encode() for key, fragment in zip(batch.keys, batch.fragments, strict=True)
-    ]
+    items = [*batch.fragments]
+    if not all(items):
+        items = [each or b'{"domain":"%b"}' % key.encode() for key, each in zip(batch.keys, items, strict=True)]
     # Hundreds of kilobytes: every copy of the whole costs as much as all the rest of this.
     items[0] = wire.BATCH[0] + items[0]
     items[-1] += wire.BATCH[1]

@@ -101,7 +101,6 @@ def _of_plain(domains: list[Domain], subscription_handle: str | None) -> Batch[D
         {*map(type, names)} != {str}
         or not {*map(type, settings)} <= {DomainSettings, NoneType}
         or not {*map(type, chain(admins, servers, aliases))} <= {list, NoneType}
-        or not {*map(type, chain.from_iterable(filter(None, servers)))} <= {DownstreamAddress}
         or max(map(len, filter(None, servers)), default=0) > checks.MAX_DOWNSTREAM_ADDRESSES
         or not are_short_names(chain(names, *filter(None, aliases)))
         or not are_short_addresses(chain.from_iterable(filter(None, admins)))
@@ -181,6 +180,8 @@ def _servers_of(given: list[DownstreamAddress] | None) -> wire.Json:
         return None
     fields: tuple[Any, ...] = ()
     for one in given:
+        if type(one) is not DownstreamAddress:
+            raise TypeError(one)  # for the long way to refuse, or to take as what it stands for
         fields += (one.priority, one.weight, one.port, one.target)
     return _servers(*fields)
 

@@ -200,21 +200,26 @@ def batch_items(sent: Sent) -> list[bytes]:
     Returns:
         The items; nothing for what is only a name.
     """
-    # The keys stand in order, as `echoes` needs them: to have orjson sort them takes as long as to write them.
-    documents = [
-        {
-            "admins": admins,
-            "aliases": aliases,
-            "domain": name,
-            "downstreamAddress": servers,
-            "downstreamAddresses": servers,
-            "settings": settings,
-        }
-        for name, settings, admins, servers, aliases in zip(*sent, strict=True)
-    ]
-    if any(None in column for column in sent[1:]):
-        documents = [*map(without_null, documents)]
-    # Copies: orjson leaves each document that it writes a block of 4 kB.
+    # The keys stand in order, as `echoes` needs them: to have orjson sort them takes as long as to write them. What it
+    # writes is copied, as it leaves each document a block of 4 kB.
+    if not any(None in column for column in sent[1:]):
+        return [
+            b"%b"
+            % orjson.dumps(
+                {
+                    "admins": admins,
+                    "aliases": aliases,
+                    "domain": name,
+                    "downstreamAddress": servers,
+                    "downstreamAddresses": servers,
+                    "settings": settings,
+                }
+            )
+            for name, settings, admins, servers, aliases in zip(*sent, strict=True)
+        ]
+    keys = ("admins", "aliases", "domain", "downstreamAddress", "downstreamAddresses", "settings")
+    columns = (sent.admins, sent.aliases, sent.names, sent.servers, sent.servers, sent.settings)
+    documents = [without_null(dict(zip(keys, row, strict=True))) for row in zip(*columns, strict=True)]
     return [b"" if len(document) == 1 else b"%b" % orjson.dumps(document) for document in documents]
 
 
