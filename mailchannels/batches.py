@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
-from . import checks, collector, echoes, wire
+from . import allocator, checks, collector, echoes, wire
 from .background import Results
 from .bulk import Stream
 from .columns import NAME_ALONE, Batch, Subjects
@@ -58,6 +58,7 @@ def results(
     checks.inputs(argument, inputs)
     checks.whole_number("concurrency", concurrency, at_least=1)
     transport.hold_open()
+    allocator.keep_more()
     stream = Stream(
         operation,
         concurrency=concurrency,

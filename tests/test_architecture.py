@@ -80,12 +80,13 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "intake": {"errors", "models", "columns", "operation", "repeats", "verdicts"},
     "inputs": set(),
     "collector": set(),
+    "allocator": set(),
     "bulk": {"errors", "models", "background", "columns", "inputs", "intake", "operation", "verdicts"},
     "echoes": {"wire"},
     "fragments": {"errors", "models", "names", "wire", "checks", "columns"},
     "batches": {
-        "errors", "models", "names", "wire", "checks", "background", "bulk", "collector", "columns", "echoes",
-        "fragments", "inputs", "operation", "pacing", "transport", "verdicts",
+        "errors", "models", "names", "wire", "checks", "allocator", "background", "bulk", "collector", "columns",
+        "echoes", "fragments", "inputs", "operation", "pacing", "transport", "verdicts",
     },
     "entries": {"models", "wire", "checks", "transport"},
     "aio": {
