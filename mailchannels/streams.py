@@ -164,7 +164,7 @@ class _Socket(asyncio.Protocol, ByteStream):
                 await self._writable
             finally:
                 self._writable = None
-            self._hold_open()
+        self._hold_open()  # a write that fails at once raises nothing
 
     async def send_eof(self) -> None:  # pragma: no cover  # no request ends like that
         """Say that nothing more comes."""

@@ -684,11 +684,11 @@ def test_a_server_that_takes_a_large_request_in_slowly_has_not_been_silent(backe
     large = Domain("a.example", subscription_handle="demo", admins=more_than_fits_in_between)
 
     async def main(server: RawServer) -> None:
-        async with client_for(server.url, timeout=6.0) as client:
+        async with client_for(server.url, timeout=9.0) as client:
             await client.domains.provision(large)
 
-    late = hesitating({"domain": "a.example"}, before_head=2.2)
-    with RawServer(late, pause_before_body=2.2) as server:
+    late = hesitating({"domain": "a.example"}, before_head=3.1)
+    with RawServer(late, pause_before_body=3.1) as server:
         anyio.run(main, server, backend=backend)
         assert len(server.requests) == 1
 

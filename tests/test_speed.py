@@ -117,9 +117,9 @@ async def test_a_server_that_takes_a_large_request_in_slowly_has_not_been_silent
     more_than_fits_in_between = [f"{'a' * 55}{number:06}@{'z' * 60}.example" for number in range(50_000)]
     large = Domain("a.example", subscription_handle="demo", admins=more_than_fits_in_between)
 
-    late = hesitating({"domain": "a.example"}, before_head=2.2)
-    with RawServer(late, pause_before_body=2.2) as server:
-        async with client_for(server.url, timeout=6.0) as client:
+    late = hesitating({"domain": "a.example"}, before_head=3.1)
+    with RawServer(late, pause_before_body=3.1) as server:
+        async with client_for(server.url, timeout=9.0) as client:
             await client.domains.provision(large)
 
     assert len(server.requests) == 1
