@@ -298,11 +298,18 @@ def endless() -> Behaviour:
 
 
 @contextmanager
-def refusing_url() -> Iterator[str]:
-    """Give an address whose port is taken, by a socket that listens to nobody."""
+def refusing_port() -> Iterator[int]:
+    """Give a port of the loopback interface that is taken, by a socket that listens to nobody."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+        yield taken.getsockname()[1]
+
+
+@contextmanager
+def refusing_url() -> Iterator[str]:
+    """Give an address that nobody listens to."""
+    with refusing_port() as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
-from conditions import PATIENCE, Way
+from conditions import PATIENCE, Outcome, Way
 from contract.case import KEY
-from sockets import EMPTY_PAGE, RawServer, answer, refusing_url, swallowing_port
+from sockets import EMPTY_PAGE, RawServer, answer, refusing_port, swallowing_port
 
 from mailchannels import (
     AsyncMailChannels,
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("environment")
 
-SEVERAL = "http://several.example"
-
 
 def list_domains(client: Any) -> Any:
     return client.domains.list(timeout=2.5)
@@ -53,6 +51,13 @@ def ours(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Way
     """The ways over sockets of ours; trio's are httpcore's. A name with several addresses counts as this machine's."""
     monkeypatch.setattr("mailchannels.configuration._is_loopback", lambda _: True)
     return Way(request.param)
+
+
+def reach(way: Way, monkeypatch: pytest.MonkeyPatch, *ports: int) -> Outcome:
+    """Make a call to a name whose addresses are these ports."""
+    monkeypatch.setattr(socket, "getaddrinfo", resolving_to(*ports))
+    (outcome,) = way.make("http://several.example", list_domains, max_retries=0)
+    return outcome
 
 
 def resolving_to(*ports: int) -> Callable[..., Any]:
@@ -74,12 +79,9 @@ def resolving_to(*ports: int) -> Callable[..., Any]:
 def test_of_several_addresses_the_first_that_answers_is_taken(
     order: str, ours: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with RawServer(answer(EMPTY_PAGE)) as server, swallowing_port() as swallowing, refusing_url() as refusing:
-        refused = int(refusing.rpartition(":")[2])
+    with RawServer(answer(EMPTY_PAGE)) as server, swallowing_port() as swallowing, refusing_port() as refused:
         first = {"swallowing first": [swallowing], "refusing first": [refused], "both first": [refused, swallowing]}
-        monkeypatch.setattr(socket, "getaddrinfo", resolving_to(*first[order], server.port))
-
-        (outcome,) = ours.make(SEVERAL, list_domains, max_retries=0)
+        outcome = reach(ours, monkeypatch, *first[order], server.port)
 
     assert outcome.error is None
 
@@ -90,10 +92,8 @@ def test_an_address_that_fails_at_once_leaves_the_one_before_it_its_time(
     # Nothing has come of the first when the second is tried.
     monkeypatch.setattr(network, "NEXT_ADDRESS", 0.0)
     monkeypatch.setattr(streams, "NEXT_ADDRESS", 0.0)
-    with RawServer(answer(EMPTY_PAGE)) as server, refusing_url() as refused:
-        monkeypatch.setattr(socket, "getaddrinfo", resolving_to(server.port, int(refused.rpartition(":")[2])))
-
-        (outcome,) = ours.make(SEVERAL, list_domains, max_retries=0)
+    with RawServer(answer(EMPTY_PAGE)) as server, refusing_port() as refused:
+        outcome = reach(ours, monkeypatch, server.port, refused)
 
     assert outcome.error is None
 
@@ -103,30 +103,23 @@ def test_where_none_of_several_addresses_answers_in_time_that_is_told(
 ) -> None:
     monkeypatch.setattr(network, "CONNECT_TIMEOUT", 0.6)
     monkeypatch.setattr(connections, "CONNECT_TIMEOUT", 0.6)
-    with swallowing_port() as swallowing, refusing_url() as refused:
-        monkeypatch.setattr(socket, "getaddrinfo", resolving_to(swallowing, int(refused.rpartition(":")[2])))
-
-        (outcome,) = ours.make(SEVERAL, list_domains, max_retries=0)
+    with swallowing_port() as swallowing, refusing_port() as refused:
+        outcome = reach(ours, monkeypatch, swallowing, refused)
 
     assert isinstance(outcome.error, ConnectError)
     assert "ConnectTimeout" in str(outcome.error)
 
 
 def test_why_the_last_of_several_addresses_failed_is_told(ours: Way, monkeypatch: pytest.MonkeyPatch) -> None:
-    with refusing_url() as refused:
-        port = int(refused.rpartition(":")[2])
-        monkeypatch.setattr(socket, "getaddrinfo", resolving_to(port, port))
-
-        (outcome,) = ours.make(SEVERAL, list_domains, max_retries=0)
+    with refusing_port() as refused:
+        outcome = reach(ours, monkeypatch, refused, refused)
 
     assert isinstance(outcome.error, ConnectError)
     assert str(errno.ECONNREFUSED) in str(outcome.error) or os.strerror(errno.ECONNREFUSED) in str(outcome.error)
 
 
 def test_a_name_without_an_address_is_a_connect_error(ours: Way, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "getaddrinfo", resolving_to())
-
-    (outcome,) = ours.make(SEVERAL, list_domains, max_retries=0)
+    outcome = reach(ours, monkeypatch)
 
     assert isinstance(outcome.error, ConnectError)
     assert os.strerror(errno.EADDRNOTAVAIL) in str(outcome.error)
