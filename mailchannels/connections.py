@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import lru_cache
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, cast
 from urllib.parse import urlsplit
 
 import anyio
@@ -32,6 +32,8 @@ from .watch import CONNECT_TIMEOUT, LONGEST_IDLE, Silence, Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Mapping
+
+    from .streams import Streams
 
 __all__ = ["AsyncBaseTransport", "Connections"]
 
@@ -59,6 +61,13 @@ class _Content(httpx.AsyncByteStream):
         return self._pieces.pop()
 
 
+class _Connection(NamedTuple):
+    """One connection, or the transport that a caller gave; and the network below it, where that is ours."""
+
+    transport: AsyncBaseTransport
+    network: Streams | None = None
+
+
 class Connections:
     """At most `limit` connections to one server, each used by one request at a time.
 
@@ -74,7 +83,7 @@ class Connections:
         self._headers_with_body = httpx.Headers({**headers, "Content-Type": "application/json"})
         self._limit = limit
         self._given = transport
-        self._idle: list[tuple[float, AsyncBaseTransport]] = []
+        self._idle: list[tuple[float, _Connection]] = []
         self._process: int | None = None
         self._permits: anyio.Semaphore | None = None
         self._event_loop: object = None
@@ -101,26 +110,27 @@ class Connections:
     async def exchange(self, request: Request, longest: float = inf, longest_silence: float = inf) -> Reply:
         """Send a request and read its answer, as a `Carrier` does."""
         # A transport that was given is the caller's to pool; one of ours goes back only after a complete answer.
-        connected = bool(self._idle)
-        transport = self._given
-        if transport is None:
-            transport = self._idle.pop()[1] if connected else self._new_connection()
-        connecting = None if connected else Connecting(request)
+        if self._given is not None:
+            connection = _Connection(self._given)
+        else:
+            connection = self._idle.pop()[1] if self._idle else self._new_connection()
+        # A connection of old may have to be opened anew, of which sockets of ours tell. Others are traced, for longer.
+        connecting = Connecting(request) if connection.network is None else None
         whole = False
         try:
             with suppress(Silence), Watch(longest, longest_silence) as watch:
-                reply = await self._exchange(transport, request, watch, connecting)
+                reply = await self._exchange(connection, request, watch, connecting)
                 whole = True
         finally:
             if connecting is not None:
                 await connecting.close_unfinished()
             if self._given is None:
                 if whole and not self._closed:
-                    self._idle.append((monotonic(), transport))
+                    self._idle.append((monotonic(), connection))
                     await self._close_one_long_idle()
                 else:
                     with anyio.CancelScope(shield=True):
-                        await transport.aclose()
+                        await connection.transport.aclose()
         if whole:
             return reply
         raise silent(request, self.base_url)
@@ -141,19 +151,19 @@ class Connections:
             raise ConfigurationError("this client belongs to another event loop; close it there")
         self._closed = True
         idle, self._idle = self._idle, []
-        for transport in [self._given] if self._given is not None else [transport for _, transport in idle]:
+        for transport in [self._given] if self._given is not None else [each.transport for _, each in idle]:
             await transport.aclose()
 
     async def _close_one_long_idle(self) -> None:
         """What a burst leaves behind lies at the bottom of the list: close it little by little."""
         if monotonic() - self._idle[0][0] > LONGEST_IDLE:
             with anyio.CancelScope(shield=True):
-                await self._idle.pop(0)[1].aclose()
+                await self._idle.pop(0)[1].transport.aclose()
 
     async def _exchange(
-        self, transport: AsyncBaseTransport, request: Request, watch: Watch, connecting: Connecting | None
+        self, connection: _Connection, request: Request, watch: Watch, connecting: Connecting | None
     ) -> Reply:
-        # Unless the transport says that it is still connecting, the request must be taken for sent.
+        # Unless something says that it is still connecting, the request must be taken for sent.
         request.sent = True
         request.answered = False
         timeouts = {"connect": CONNECT_TIMEOUT, "read": None, "write": None, "pool": None}
@@ -161,7 +171,7 @@ class Connections:
         if connecting is not None:
             extensions["trace"] = connecting.observe
         try:
-            response = await transport.handle_async_request(self._httpx_request(request, extensions, watch))
+            response = await connection.transport.handle_async_request(self._httpx_request(request, extensions, watch))
             watch.go_on()
             request.answered = True
             try:
@@ -179,6 +189,9 @@ class Connections:
             if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
                 raise stalled(request) from error
             raise lost(error, request) from error
+        finally:
+            if connection.network is not None:
+                request.sent = not connection.network.is_connecting
         return Reply(response.status_code, {name.lower(): value for name, value in response.headers.items()}, body)
 
     def _httpx_request(self, request: Request, extensions: dict[str, Any], watch: Watch) -> httpx.Request:
@@ -240,7 +253,7 @@ class Connections:
             raise ConfigurationError("this client belongs to another event loop; create one client for each")
         return self._permits
 
-    def _new_connection(self) -> AsyncBaseTransport:
+    def _new_connection(self) -> _Connection:
         url = urlsplit(self.base_url)
         # Plain HTTP, which only reaches loopback, needs no certificates, and loading them is slow.
         trusted = certificates() if url.scheme == "https" else no_certificates()
@@ -248,9 +261,10 @@ class Connections:
         if proxy is None:
             from .direct import DirectTransport  # noqa: PLC0415  # httpcore brings trio along, which takes long
 
-            return DirectTransport(trusted)
+            direct = DirectTransport(trusted)
+            return _Connection(direct, direct.network)
         try:
-            return httpx.AsyncHTTPTransport(verify=trusted, limits=_ONE_BY_PROXY, proxy=proxy)
+            return _Connection(httpx.AsyncHTTPTransport(verify=trusted, limits=_ONE_BY_PROXY, proxy=proxy))
         except ImportError as error:
             raise unusable_proxy("socks5", error) from None
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterable, AsyncIterator
 
+    from .streams import Streams
+
 __all__ = ["DirectTransport"]
 
 KEEPALIVE_EXPIRY: Final = 5.0
@@ -28,11 +30,19 @@ _ERRORS: Final = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.Timeou
 
 
 class DirectTransport(AsyncBaseTransport):
-    """Sends one request at a time, over a connection that it opens, and opens again where the server has closed it."""
+    """Sends one request at a time, over a connection that it opens, and opens again where the server has closed it.
+
+    Attributes:
+        network: Where it gets its sockets from, which knows whether a request has left; None where only a trace does.
+    """
 
     def __init__(self, certificates: ssl.SSLContext) -> None:
+        self.network = _network()
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=certificates, max_connections=1, keepalive_expiry=KEEPALIVE_EXPIRY, network_backend=_network()
+            ssl_context=certificates,
+            max_connections=1,
+            keepalive_expiry=KEEPALIVE_EXPIRY,
+            network_backend=self.network,
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -81,7 +91,7 @@ def _as_of_httpx(error: Exception) -> httpx.TransportError:
     return same(str(error))
 
 
-def _network() -> httpcore.AsyncNetworkBackend | None:
+def _network() -> Streams | None:
     """Give the sockets of the event loop that runs; None leaves those of trio to httpcore."""
     if trio_lowlevel() is not None:
         return None

@@ -33,7 +33,14 @@ _BROKEN: Final = (anyio.BrokenResourceError, OSError)
 
 
 class Streams(httpcore.AsyncNetworkBackend):
-    """Where httpcore's connections get their sockets from."""
+    """Where one connection gets its socket from.
+
+    Attributes:
+        is_connecting: Whether the connection is still to come about, so that no request has left.
+    """
+
+    def __init__(self) -> None:
+        self.is_connecting: bool = False
 
     async def connect_tcp(
         self,
@@ -44,6 +51,7 @@ class Streams(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,  # noqa: ARG002
     ) -> httpcore.AsyncNetworkStream:
         """Connect to that address of a host which answers first."""
+        self.is_connecting = True
         try:
             with anyio.fail_after(timeout):
                 connected = await _first_to_answer(host, port)
@@ -51,7 +59,7 @@ class Streams(httpcore.AsyncNetworkBackend):
             raise httpcore.ConnectTimeout(str(error)) from error
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
-        return _Stream(connected, connected)
+        return _Stream(self, connected, connected)
 
 
 async def _first_to_answer(host: str, port: int) -> _Socket:
@@ -164,7 +172,7 @@ class _Socket(asyncio.Protocol, ByteStream):
                 await self._writable
             finally:
                 self._writable = None
-        self._hold_open()  # a write that fails at once raises nothing
+            self._hold_open()
 
     async def send_eof(self) -> None:  # pragma: no cover  # no request ends like that
         """Say that nothing more comes."""
@@ -194,7 +202,8 @@ class _Socket(asyncio.Protocol, ByteStream):
 class _Stream(httpcore.AsyncNetworkStream):
     """A connection as httpcore takes it, plain or with TLS above it."""
 
-    def __init__(self, plain: _Socket, stream: ByteStream) -> None:
+    def __init__(self, network: Streams, plain: _Socket, stream: ByteStream) -> None:
+        self._network = network
         self._plain = plain
         self._stream = stream
 
@@ -209,6 +218,7 @@ class _Stream(httpcore.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
         if not buffer:
             return
+        self._network.is_connecting = False
         sending = self._stream.send(buffer)
         del buffer  # see `_Socket.send`
         try:
@@ -222,16 +232,19 @@ class _Stream(httpcore.AsyncNetworkStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
+        secure = None
         try:
             with anyio.fail_after(timeout):
                 secure = await TLSStream.wrap(
                     self._plain, hostname=server_hostname, ssl_context=ssl_context, standard_compatible=False
                 )
         except (anyio.EndOfStream, *_BROKEN) as error:
-            await self.aclose()
             kind = httpcore.ConnectTimeout if isinstance(error, TimeoutError) else httpcore.ConnectError
             raise kind(str(error)) from error
-        return _Stream(self._plain, secure)
+        finally:
+            if secure is None:  # whoever waited may be gone, and nobody else would close it
+                self._plain.abort()
+        return _Stream(self._network, self._plain, secure)
 
     def get_extra_info(self, info: str) -> Any:
         # Of a connection that nobody uses, so that it can only be its end.

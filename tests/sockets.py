@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 from contextlib import ExitStack, contextmanager, suppress
+from math import inf
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -29,13 +30,19 @@ EMPTY_PAGE = {"domains": [], "total": 0}
 class RawServer:
     """Reads requests and answers them by its behaviours in turn; the last one stays.
 
+    With `tls` it shakes hands with so many connections, and meets any other with silence.
+
     Example:
         >>> with RawServer(reset(), answer(EMPTY_PAGE)) as server:
         ...     print(server.url)
     """
 
     def __init__(
-        self, *behaviours: Behaviour, tls: ssl.SSLContext | None = None, pause_before_body: float = 0.0
+        self,
+        *behaviours: Behaviour,
+        tls: ssl.SSLContext | None = None,
+        handshakes: float = inf,
+        pause_before_body: float = 0.0,
     ) -> None:
         self.requests: list[bytes] = []
         self.connections = 0
@@ -46,6 +53,7 @@ class RawServer:
         self.latest: dict[socket.socket, bytes] = {}
         self._behaviours = behaviours
         self._tls = tls
+        self._handshakes = handshakes
         self._pause = pause_before_body
         self._changed = threading.Condition()
         self._hang_ups = 0
@@ -117,11 +125,20 @@ class RawServer:
             except OSError:
                 return
             with self._changed:
+                is_met = self.connections < self._handshakes
                 self.connections += 1
                 self.open += 1
                 self.most_open = max(self.most_open, self.open)
                 self._sockets.add(connection)
-            self._start(self._serve, connection)
+            self._start(self._serve if is_met else self._ignore, connection)
+
+    def _ignore(self, connection: socket.socket) -> None:
+        with suppress(OSError):
+            while connection.recv(2**16):
+                pass
+        self._let_go(connection, connection)
+        if not self.stopped.is_set():
+            self.note_hang_up()
 
     def _serve(self, connection: socket.socket) -> None:
         plain = connection
@@ -139,12 +156,15 @@ class RawServer:
         except OSError:
             pass
         finally:
-            connection.close()
-            with self._changed:
-                self._sockets.discard(plain)
-                self.latest.pop(connection, None)
-                self.open -= 1
-                self._changed.notify_all()
+            self._let_go(connection, plain)
+
+    def _let_go(self, connection: socket.socket, plain: socket.socket) -> None:
+        connection.close()
+        with self._changed:
+            self._sockets.discard(plain)
+            self.latest.pop(connection, None)
+            self.open -= 1
+            self._changed.notify_all()
 
 
 def answer(

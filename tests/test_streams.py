@@ -24,13 +24,16 @@ from mailchannels import (
     ConnectionLost,
     ConnectionStalled,
     Domain,
+    RequestTimeout,
     connections,
     network,
     streams,
 )
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -51,6 +54,11 @@ def ours(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Way
     """The ways over sockets of ours; trio's are httpcore's. A name with several addresses counts as this machine's."""
     monkeypatch.setattr("mailchannels.configuration._is_loopback", lambda _: True)
     return Way(request.param)
+
+
+def meanwhile(way: Way, wait: Callable[[], Any]) -> Any:
+    """Wait for the server, without keeping an event loop from its own business."""
+    return anyio.to_thread.run_sync(wait) if way.is_async else wait()
 
 
 def reach(way: Way, monkeypatch: pytest.MonkeyPatch, *ports: int) -> Outcome:
@@ -157,7 +165,8 @@ def hanging_up_half_way(*, in_good_order: bool) -> Iterator[str]:
             while True:
                 connection, _ = listener.accept()
                 with connection:
-                    connection.recv(1)
+                    # Of what follows the head the client is in the middle now, and waits for the rest to be taken.
+                    connection.recv(2**20, socket.MSG_WAITALL)
                     if not in_good_order:
                         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
@@ -188,6 +197,25 @@ def test_a_handshake_that_is_met_with_silence_ends_in_time(way: Way, monkeypatch
 
     assert isinstance(outcome.error, ConnectError)
     assert "ConnectTimeout" in str(outcome.error)
+
+
+def test_a_call_whose_connection_is_opened_anew_and_does_not_come_about_has_sent_nothing(
+    way: Way, tls: ssl.SSLContext, certificate: Path, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("SSL_CERT_FILE", str(certificate))
+    domain = Domain("a.example", subscription_handle="demo")
+    with RawServer(answer(EMPTY_PAGE, close=True), tls=tls, handshakes=1) as server:
+        _, _, outcome, _ = way.make(
+            server.url,
+            list_domains,
+            lambda _: meanwhile(way, server.wait_until_all_are_closed),
+            lambda client: client.domains.provision(domain, timeout=1.0),
+            lambda _: meanwhile(way, lambda: server.wait_for_hang_ups(1)),
+        )
+
+    assert isinstance(outcome.error, RequestTimeout)
+    assert not outcome.error.maybe_applied
+    assert len(server.requests) == 1
 
 
 def test_a_handshake_that_ends_half_way_is_a_connect_error(way: Way) -> None:
@@ -249,7 +277,7 @@ def test_a_server_that_goes_on_after_its_answer_fills_no_memory(way: Way) -> Non
 
     def wait(_: Any) -> Any:
         server.released.set()
-        return anyio.to_thread.run_sync(is_over.wait, PATIENCE) if way.is_async else is_over.wait(PATIENCE)
+        return meanwhile(way, lambda: is_over.wait(PATIENCE))
 
     with RawServer(go_on, answer(EMPTY_PAGE)) as server:
         outcomes = way.make(server.url, list_domains, wait, list_domains)
@@ -260,7 +288,11 @@ def test_a_server_that_goes_on_after_its_answer_fills_no_memory(way: Way) -> Non
     assert server.connections == 2
 
 
-def test_an_answer_of_many_megabytes_is_whole_however_it_comes(way: Way) -> None:
+@pytest.mark.parametrize("most_unread", [streams.MOST_UNREAD, 1], ids=["as it comes", "piece by piece"])
+def test_an_answer_of_many_megabytes_is_whole_however_it_comes(
+    most_unread: int, way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "MOST_UNREAD", most_unread)
     names = [f"d{number:06}.example" for number in range(5_000)]
     page = {"domains": [{"domain": name, "aliases": ["a" * 60 + ".example"] * 30} for name in names], "total": 5_000}
     with RawServer(answer(page)) as server:
