@@ -258,9 +258,11 @@ class Lines:
         self._call_next()
 
     def _call_next(self) -> None:
-        waiting = self._next_waiting()
-        if waiting is not None:
-            waiting.ring()
+        with self._lock:  # or whoever is called may find itself still in the queue, held by this, and call nobody else
+            waiting = self._next_waiting()
+            if waiting is not None:
+                waiting.ring()
+            del waiting
 
     def _next_waiting(self) -> Bell | None:
         with self._lock:

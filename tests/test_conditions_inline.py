@@ -44,6 +44,7 @@ from mailchannels import (
     lines,
     network,
 )
+from mailchannels.bell import Bell
 from mailchannels.lines import Lines
 from mailchannels.watch import LONGEST_IDLE
 
@@ -94,6 +95,42 @@ def test_threads_take_turns_in_the_order_of_asking(monkeypatch: pytest.MonkeyPat
 
         assert server.most_open == 1
     assert max(most_ahead) <= 4  # the first may have made some before the others have begun
+
+
+def test_a_thread_that_is_held_up_just_as_it_calls_the_next_one_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wait, ring, are_waiting, has_second = Bell.wait, Bell.ring, threading.Semaphore(0), threading.Event()
+
+    def wait_openly(bell: Bell, seconds: float) -> None:
+        are_waiting.release()
+        wait(bell, seconds)
+
+    def ring_and_be_held_up(bell: Bell) -> None:
+        monkeypatch.setattr(Bell, "ring", ring)
+        ring(bell)
+        has_second.wait(0.5)
+
+    def call_second(client: MailChannels) -> int:
+        total = client.domains.list().total
+        has_second.set()
+        return total
+
+    monkeypatch.setattr(lines, "LOOK_AGAIN", PATIENCE)  # each is told
+    monkeypatch.setattr(Bell, "wait", wait_openly)
+    with RawServer(when_released(answer(EMPTY_PAGE)), answer(EMPTY_PAGE)) as server:
+        client = blocking_client_for(server.url, max_connections=1)
+        with client, ThreadPoolExecutor(3) as pool:
+            first = pool.submit(client.domains.list)
+            server.wait_for_requests(1)
+            second = pool.submit(call_second, client)
+            assert are_waiting.acquire(timeout=PATIENCE)
+            third = pool.submit(client.domains.list)
+            assert are_waiting.acquire(timeout=PATIENCE)
+            monkeypatch.setattr(Bell, "ring", ring_and_be_held_up)
+            server.released.set()
+
+            assert first.result(PATIENCE).total == second.result(PATIENCE) == third.result(PATIENCE / 2).total == 0
 
 
 def test_a_call_that_finds_no_turn_within_its_queue_timeout_leaves_it_to_the_next() -> None:
