@@ -11,7 +11,7 @@ from copy import copy, deepcopy
 from functools import lru_cache
 from itertools import chain
 from types import NoneType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import orjson
 
@@ -63,17 +63,22 @@ def of_domains(given: list[Domain | str], subscription_handle: str | None) -> Ba
         [_written(document[key]) if key in document else None for document in documents]
         for key in ("settings", "downstreamAddresses")
     )
-    columns = _columns(domains)
-    for handle in {*columns.handles} - {None, subscription_handle}:
+    kept = _Kept.of(_Given.of(domains))
+    for handle in {*kept.handles} - {None, subscription_handle}:
         raise InvalidInput(
             "subscription_handle",
             f"{handle!r} is not the {subscription_handle!r} that is provisioned against; provision the domains of each"
             " subscription by themselves",
         )
-    return _batch(columns, settings, servers)
+    return _batch(kept, settings, servers)
 
 
-class _Columns(NamedTuple):
+_Fields: TypeAlias = tuple[Any, ...]
+
+
+class _Given(NamedTuple):
+    """Domains as they were given, in columns."""
+
     names: list[str]
     handles: list[str | None]
     settings: list[DomainSettings | None]
@@ -81,91 +86,145 @@ class _Columns(NamedTuple):
     servers: list[list[DownstreamAddress] | None]
     aliases: list[list[str] | None]
 
+    @classmethod
+    def of(cls, domains: list[Domain]) -> Self:
+        return cls(
+            [domain.domain for domain in domains],
+            [domain.subscription_handle for domain in domains],
+            [domain.settings for domain in domains],
+            [domain.admins for domain in domains],
+            [domain.downstream_addresses for domain in domains],
+            [domain.aliases for domain in domains],
+        )
 
-def _columns(domains: list[Domain]) -> _Columns:
-    return _Columns(
-        [domain.domain for domain in domains],
-        [domain.subscription_handle for domain in domains],
-        [domain.settings for domain in domains],
-        [domain.admins for domain in domains],
-        [domain.downstream_addresses for domain in domains],
-        [domain.aliases for domain in domains],
-    )
+
+class _Kept(NamedTuple):
+    """What is kept of them: nothing that a caller may change."""
+
+    names: list[str]
+    handles: list[str | None]
+    settings: list[_Fields | None]
+    admins: list[tuple[str, ...] | None]
+    servers: list[_Fields | None]
+    aliases: list[tuple[str, ...] | None]
+
+    @classmethod
+    def of(cls, given: _Given) -> Self:
+        return cls(
+            given.names,
+            given.handles,
+            [
+                None
+                if one is None
+                else (one.abuse_policy, one.abuse_policy_override, one.spam_header_name, one.spam_header_value)
+                for one in given.settings
+            ],
+            [None if some is None else (*some,) for some in given.admins],
+            [None if some is None else _fields_of(some) for some in given.servers],
+            [None if some is None else (*some,) for some in given.aliases],
+        )
+
+
+def _fields_of(servers: list[DownstreamAddress]) -> _Fields:
+    fields: _Fields = ()
+    for one in servers:
+        fields += (one.priority, one.weight, one.port, one.target)
+    return fields
 
 
 def _of_plain(domains: list[Domain], subscription_handle: str | None) -> Batch[Domain | str] | None:
     """Do it at once; None where one of them has to be looked at by itself, and perhaps refused."""
-    columns = _columns(domains)
-    names, handles, settings, admins, servers, aliases = columns
+    given = _Given.of(domains)
+    servers = [*filter(None, given.servers)]
     if (
-        {*map(type, names)} != {str}
-        or not {*map(type, settings)} <= {DomainSettings, NoneType}
-        or not {*map(type, chain(admins, servers, aliases))} <= {list, NoneType}
-        or max(map(len, filter(None, servers)), default=0) > checks.MAX_DOWNSTREAM_ADDRESSES
-        or not are_short_names(chain(names, *filter(None, aliases)))
-        or not are_short_addresses(chain.from_iterable(filter(None, admins)))
+        {*map(type, given.names)} != {str}
+        or not {*map(type, given.settings)} <= {DomainSettings, NoneType}
+        or not {*map(type, chain(given.admins, given.servers, given.aliases))} <= {list, NoneType}
+        or max(map(len, servers), default=0) > checks.MAX_DOWNSTREAM_ADDRESSES
+        or not {*map(type, chain.from_iterable(servers))} <= {DownstreamAddress}
+    ):
+        return None
+    kept = _Kept.of(given)
+    if not are_short_names(chain(kept.names, *filter(None, kept.aliases))) or not are_short_addresses(
+        chain.from_iterable(filter(None, kept.admins))
     ):
         return None
     try:
-        if not {*handles} <= {None, subscription_handle}:
+        if not {*kept.handles} <= {None, subscription_handle}:
             return None
-        written_settings = [
-            given
-            and _settings(
-                given.abuse_policy, given.abuse_policy_override, given.spam_header_name, given.spam_header_value
-            )
-            for given in settings
-        ]
-        written_servers = [*map(_servers_of, servers)]
+        settings = [fields and _settings(*fields) for fields in kept.settings]
+        written = [None if fields is None else _servers(*fields) for fields in kept.servers]
     except (InvalidInput, TypeError):  # one that is refused, or that no cache can keep
         return None
-    return _batch(columns, written_settings, written_servers)
+    return _batch(kept, settings, written)
 
 
 class DomainsInColumns:
     """Domains that become objects as they are asked for; what is nothing but a name stays one.
 
-    Always other objects than those that were given: a caller who fills one Domain again and again must not rename what
-    was sent before.
+    Always other objects than those that were given, down to the last list: a caller who fills one Domain again and
+    again must not change what an item says was sent.
 
     Attributes:
         sent: What is sent of them.
     """
 
-    def __init__(self, columns: _Columns, sent: wire.Sent, are_names_alone: list[bool]) -> None:
+    def __init__(self, kept: _Kept, sent: wire.Sent, are_names_alone: list[bool]) -> None:
         self.sent = sent
-        self._columns = columns
+        self._kept = kept
         self._are_names_alone = are_names_alone
 
     def __iter__(self) -> Iterator[Domain | str]:
         if not self._are_names_alone:
-            return map(Domain, *self._columns)
+            return map(_made, *self._kept)
         return map(self.__getitem__, range(len(self._are_names_alone)))
 
     def __getitem__(self, place: int, /) -> Domain | str:
         if self._are_names_alone and self._are_names_alone[place]:
-            return self._columns.names[place]
-        return self._made(place)
+            return self._kept.names[place]
+        return self._at(place)
 
     def with_handles(self) -> Iterator[tuple[int, Domain]]:
         """Give those with a subscription of their own, each with its place."""
-        handles = self._columns.handles
+        handles = self._kept.handles
         if handles.count(None) == len(handles):  # as nearly always, and told at once
             return iter(())
-        return ((place, self._made(place)) for place, handle in enumerate(handles) if handle is not None)
+        return ((place, self._at(place)) for place, handle in enumerate(handles) if handle is not None)
 
-    def _made(self, place: int) -> Domain:
-        return Domain(*(column[place] for column in self._columns))  # type: ignore[arg-type]  # a column for each field
+    def _at(self, place: int) -> Domain:
+        return _made(*(column[place] for column in self._kept))  # type: ignore[arg-type]  # an argument for each column
 
 
-def _batch(columns: _Columns, settings: list[wire.Json], servers: list[wire.Json]) -> Batch[Domain | str]:
-    names, handles = columns.names, columns.handles
-    sent = wire.Sent(names, settings, columns.admins, servers, columns.aliases)
+def _made(  # noqa: PLR0917  # one for each column
+    name: str,
+    handle: str | None,
+    settings: _Fields | None,
+    admins: tuple[str, ...] | None,
+    servers: _Fields | None,
+    aliases: tuple[str, ...] | None,
+) -> Domain:
+    return Domain(
+        name,
+        handle,
+        None if settings is None else DomainSettings(*settings),
+        None if admins is None else [*admins],
+        None if servers is None else _servers_of(servers),
+        None if aliases is None else [*aliases],
+    )
+
+
+def _servers_of(fields: _Fields) -> list[DownstreamAddress]:
+    return [DownstreamAddress(*fields[first : first + 4]) for first in range(0, len(fields), 4)]
+
+
+def _batch(kept: _Kept, settings: list[wire.Json], servers: list[wire.Json]) -> Batch[Domain | str]:
+    names, handles = kept.names, kept.handles
+    sent = wire.Sent(names, settings, kept.admins, servers, kept.aliases)
     fragments = wire.batch_items(sent)
     are_names_alone: list[bool] = []
     if not all(fragments):
         are_names_alone = [not each and handle is None for each, handle in zip(fragments, handles, strict=True)]
-    return Batch(names, DomainsInColumns(columns, sent, are_names_alone), fragments)
+    return Batch(names, DomainsInColumns(kept, sent, are_names_alone), fragments)
 
 
 @lru_cache(maxsize=1_024, typed=True)
@@ -175,20 +234,9 @@ def _settings(*fields: Any) -> orjson.Fragment:
     return _written(wire.unstructured(settings))
 
 
-def _servers_of(given: list[DownstreamAddress] | None) -> wire.Json:
-    if given is None:
-        return None
-    fields: tuple[Any, ...] = ()
-    for one in given:
-        if type(one) is not DownstreamAddress:
-            raise TypeError(one)  # for the long way to refuse, or to take as what it stands for
-        fields += (one.priority, one.weight, one.port, one.target)
-    return _servers(*fields)
-
-
 @lru_cache(maxsize=1_024, typed=True)
 def _servers(*fields: Any) -> orjson.Fragment:
-    servers = [DownstreamAddress(*fields[first : first + 4]) for first in range(0, len(fields), 4)]
+    servers = _servers_of(fields)
     checks.downstream_addresses("downstream_addresses", servers)
     return _written([*map(wire.unstructured, servers)])
 

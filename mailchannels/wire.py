@@ -112,9 +112,9 @@ class Sent(NamedTuple):
 
     names: Sequence[str]
     settings: Sequence[Json]
-    admins: Sequence[list[str] | None]
+    admins: Sequence[Sequence[str] | None]
     servers: Sequence[Json]
-    aliases: Sequence[list[str] | None]
+    aliases: Sequence[Sequence[str] | None]
 
     @classmethod
     def of_names(cls, names: Sequence[str]) -> Self:

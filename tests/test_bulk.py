@@ -12,6 +12,7 @@ import tracemalloc
 import weakref
 from collections import Counter
 from contextlib import aclosing
+from copy import deepcopy
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -635,7 +636,7 @@ async def test_mail_servers_of_somebodys_own_kind_are_sent_as_any_others(servers
     assert indices(result) == [*range(7)]
     sent = json.loads(api.provision.calls.last.request.content)["domains"][3]
     assert sent["downstreamAddresses"] == [attrs.asdict(MAIL_SERVER)]
-    assert result.successes[3].domain.downstream_addresses == [*servers]
+    assert result.successes[3].domain.downstream_addresses == [MAIL_SERVER]
 
 
 @pytest.mark.asyncio
@@ -709,6 +710,29 @@ async def test_a_generator_may_give_what_can_be_neither_copied_nor_sent(api: Api
 
     assert [(item.index, item.domain) for item in result.errors] == [(0, odd)]
     assert [item.index for item in result.successes] == [1]
+
+
+@pytest.mark.parametrize(("name", "canonical"), [("a.example",) * 2, ("bücher.example", "xn--bcher-kva.example")])
+@pytest.mark.asyncio
+async def test_what_is_done_to_a_domain_after_it_was_sent_does_not_change_its_item(
+    name: str, canonical: str, api: Api
+) -> None:
+    domain = Domain(name, None, DomainSettings("flag"), ["a@b.example"], [attrs.evolve(MAIL_SERVER)], ["www.example"])
+    sent = deepcopy(attrs.evolve(domain, domain=canonical))
+    assert domain.settings is not None
+    assert domain.downstream_addresses is not None
+
+    async with client_for() as client:
+        result = await client.domains.bulk_provision([domain], subscription_handle="demo")
+    domain.settings.abuse_policy = "block"
+    domain.downstream_addresses[0].target = "another.example."
+    for section in (domain.admins, domain.downstream_addresses, domain.aliases):
+        assert section is not None
+        section.clear()
+
+    (item,) = result.successes
+    assert item.domain == sent
+    assert item.settings_applied
 
 
 async def bulk_provision() -> BulkProvisionResult:
