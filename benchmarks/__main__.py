@@ -68,8 +68,8 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=sys.modules["benchmarks"].__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="rounds, 5 by default")
-    parser.add_argument("--quick", action="store_true", help="one round at one concurrency for each workload")
+    parser.add_argument("--rounds", type=rounds, default=5, help="rounds, from 1; 5 by default")
+    parser.add_argument("--quick", action="store_true", help="one round, mostly at one concurrency for each workload")
     parser.add_argument(
         "--only",
         action="append",
@@ -85,6 +85,14 @@ def _arguments() -> argparse.Namespace:
         "--peer-cache", type=Path, metavar="FOLDER", help="keep the TypeScript peer here instead of installing it anew"
     )
     return parser.parse_args()
+
+
+def rounds(text: str) -> int:
+    """Read the number of rounds; the name is what an error says."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} rounds would measure nothing; 1 is the least")
+    return number
 
 
 def _cells(only: set[str], *, quick: bool) -> list[Cell]:
