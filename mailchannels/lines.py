@@ -84,7 +84,7 @@ class Lines:
         # The handler of a signal may make a call while another is under way in its thread.
         self._lock = threading.RLock()
         self._turns: WeakSet[Turn] = WeakSet()  # one that Ctrl-C keeps from its `with` comes back as it is collected
-        self._waiting: deque[ref[Bell]] = deque()  # those that are gone wait no more
+        self._waiting: deque[ref[Bell]] = deque()  # those that are gone wait no more, whatever Ctrl-C kept from leaving
         self._sleeping: set[Bell] = set()
         self._is_closed = False
 
@@ -115,8 +115,10 @@ class Lines:
                 self._turns.add(turn)
                 return turn
         bell, started = Bell(), monotonic()
-        self._waiting.append(ref(bell))
+        place = ref(bell)
         try:
+            with self._lock:
+                self._waiting.append(place)
             while not self._is_next(bell, turn):
                 left = inf if patience is None else patience - (monotonic() - started)
                 if left <= 0:
@@ -127,7 +129,9 @@ class Lines:
                     )
                 bell.wait(min(left, LOOK_AGAIN))
         finally:
-            del bell  # which takes it out of the queue, also where Ctrl-C strikes first
+            # By name: the traceback of Ctrl-C, or a thread that is just calling it, may hold the bell for longer.
+            with self._lock, suppress(ValueError):
+                self._waiting.remove(place)
             self._call_next()
         if patience is not None:
             turn.patience = max(0.0, patience - (monotonic() - started))
@@ -258,11 +262,9 @@ class Lines:
         self._call_next()
 
     def _call_next(self) -> None:
-        with self._lock:  # or whoever is called may find itself still in the queue, held by this, and call nobody else
-            waiting = self._next_waiting()
-            if waiting is not None:
-                waiting.ring()
-            del waiting
+        waiting = self._next_waiting()
+        if waiting is not None:
+            waiting.ring()
 
     def _next_waiting(self) -> Bell | None:
         with self._lock:

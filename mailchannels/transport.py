@@ -221,8 +221,11 @@ class Transport:
         if monotonic() + wait >= latest or not self.budget.spend():
             return False
         await self._sleep(carrier, wait)
+        left = latest - monotonic()
+        if left <= 0:  # a busy event loop, or machine, has let it sleep for longer
+            return False
         try:
-            await self._wait_turn(carrier, latest - monotonic())
+            await self._wait_turn(carrier, left)
         except RequestTimeout:
             return False
         with self._lock:

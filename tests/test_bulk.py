@@ -623,12 +623,20 @@ class OwnServer(DownstreamAddress):
     note: str = "internal"
 
 
+@define
+class OwnSettings(DomainSettings):
+    """Settings with a note."""
+
+    note: str = "internal"
+
+
 @pytest.mark.parametrize(
     "servers", [OwnList([MAIL_SERVER]), (MAIL_SERVER,), [OwnServer(10, 10, 25, "mx.example.")]], ids=type
 )
 @pytest.mark.asyncio
-async def test_mail_servers_of_somebodys_own_kind_are_sent_as_any_others(servers: Any, api: Api) -> None:
-    given: list[Domain | str] = [*names(3), Domain("a.example", downstream_addresses=servers), *names(3, "e")]
+async def test_sections_of_somebodys_own_kind_are_sent_and_shown_as_any_others(servers: Any, api: Api) -> None:
+    own = Domain("a.example", settings=OwnSettings("flag"), downstream_addresses=servers)
+    given: list[Domain | str] = [*names(3), own, *names(3, "e")]
 
     async with client_for() as client:
         result = await client.domains.bulk_provision(given, subscription_handle="demo")
@@ -636,7 +644,9 @@ async def test_mail_servers_of_somebodys_own_kind_are_sent_as_any_others(servers
     assert indices(result) == [*range(7)]
     sent = json.loads(api.provision.calls.last.request.content)["domains"][3]
     assert sent["downstreamAddresses"] == [attrs.asdict(MAIL_SERVER)]
+    assert sent["settings"] == {"abusePolicy": "flag"}
     assert result.successes[3].domain.downstream_addresses == [MAIL_SERVER]
+    assert result.successes[3].domain.settings == DomainSettings("flag")
 
 
 @pytest.mark.asyncio

@@ -268,6 +268,35 @@ def test_what_a_signals_handler_raises_is_no_error_of_a_connection_that_comes_ab
 
 
 @needs_alarms
+def test_whoever_waits_behind_a_wait_that_ctrl_c_ends_goes_on_though_its_traceback_is_held(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wait, are_waiting, behind = Bell.wait, threading.Semaphore(0), []
+
+    def wait_openly(bell: Bell, seconds: float) -> None:
+        are_waiting.release()
+        wait(bell, seconds)
+
+    def strike() -> None:
+        monkeypatch.setattr(Bell, "wait", wait_openly)
+        behind.append(pool.submit(client.domains.list))
+        assert are_waiting.acquire(timeout=PATIENCE)
+        raise KeyboardInterrupt
+
+    with RawServer(when_released(answer(EMPTY_PAGE)), answer(EMPTY_PAGE)) as server:
+        client = blocking_client_for(server.url, max_connections=1)
+        with ThreadPoolExecutor(2) as pool, client:
+            first = pool.submit(client.domains.list)
+            server.wait_for_requests(1)
+            with alarm(strike, 0.3), pytest.raises(KeyboardInterrupt) as caught:
+                client.domains.list()
+            server.released.set()
+
+            assert first.result(PATIENCE).total == behind[0].result(PATIENCE / 2).total == 0
+            assert caught.value.__traceback__ is not None
+
+
+@needs_alarms
 @pytest.mark.parametrize("max_connections", [2, 1], ids=["beside it", "over the only connection"])
 def test_a_signals_handler_may_make_a_call_while_another_is_under_way(max_connections: int) -> None:
     totals: list[int] = []
