@@ -37,7 +37,7 @@ class DirectTransport(AsyncBaseTransport):
     """
 
     def __init__(self, certificates: ssl.SSLContext) -> None:
-        self.network = _network()
+        self.network: Streams | None = _network()
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=certificates,
             max_connections=1,
