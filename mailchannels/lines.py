@@ -84,7 +84,7 @@ class Lines:
         # The handler of a signal may make a call while another is under way in its thread.
         self._lock = threading.RLock()
         self._turns: WeakSet[Turn] = WeakSet()  # one that Ctrl-C keeps from its `with` comes back as it is collected
-        self._waiting: deque[ref[Bell]] = deque()  # those that are gone wait no more, whatever Ctrl-C kept from leaving
+        self._waiting: deque[ref[Bell]] = deque()  # those that are gone wait no more
         self._sleeping: set[Bell] = set()
         self._is_closed = False
 
@@ -129,10 +129,8 @@ class Lines:
                     )
                 bell.wait(min(left, LOOK_AGAIN))
         finally:
-            # By name: the traceback of Ctrl-C, or a thread that is just calling it, may hold the bell for longer.
-            with self._lock, suppress(ValueError):
-                self._waiting.remove(place)
-            self._call_next()
+            del bell  # which takes it out of the queue, also where Ctrl-C strikes first
+            self._leave(place)
         if patience is not None:
             turn.patience = max(0.0, patience - (monotonic() - started))
         return turn
@@ -256,6 +254,12 @@ class Lines:
                 return False
             self._turns.add(turn)
             return True
+
+    def _leave(self, place: ref[Bell]) -> None:
+        # By name: the traceback of Ctrl-C, or a thread that is just calling it, may hold the bell for longer.
+        with self._lock, suppress(ValueError):
+            self._waiting.remove(place)
+        self._call_next()
 
     def _give_back(self, turn: Turn) -> None:
         self._turns.discard(turn)

@@ -179,10 +179,10 @@ def test_a_turn_that_ctrl_c_keeps_from_its_call_comes_back(monkeypatch: pytest.M
 
 
 def test_ctrl_c_as_the_wait_for_a_turn_ends_leaves_nobody_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    call_next = Lines._call_next
+    leave = Lines._leave
 
-    def struck(carrier: Lines) -> None:
-        monkeypatch.setattr(Lines, "_call_next", call_next)
+    def struck(*_: object) -> None:
+        monkeypatch.setattr(Lines, "_leave", leave)
         raise KeyboardInterrupt
 
     with RawServer(when_released(answer(EMPTY_PAGE)), answer(EMPTY_PAGE)) as server:
@@ -190,7 +190,7 @@ def test_ctrl_c_as_the_wait_for_a_turn_ends_leaves_nobody_behind_it(monkeypatch:
         with client, ThreadPoolExecutor(1) as pool:
             first = pool.submit(client.domains.list)
             server.wait_for_requests(1)
-            monkeypatch.setattr(Lines, "_call_next", struck)
+            monkeypatch.setattr(Lines, "_leave", struck)
             with pytest.raises(KeyboardInterrupt):
                 client.domains.list()
             server.released.set()

@@ -738,17 +738,17 @@ def test_what_came_while_the_event_loop_was_busy_is_not_lost(
 
 def test_a_repeat_whose_time_is_up_as_the_back_off_ends_is_not_made(backend: str) -> None:
     async def main(server: RawServer) -> None:
-        async with client_for(server.url, timeout=1.5) as client, anyio.create_task_group() as others:
+        async with client_for(server.url, timeout=3.5) as client, anyio.create_task_group() as others:
             others.start_soon(keep_busy)
             with pytest.raises(RateLimited) as caught:
                 await client.domains.provision(Domain("a.example", subscription_handle="demo"))
         assert caught.value.maybe_applied is False
 
     async def keep_busy() -> None:
-        await anyio.sleep(0.5)
-        time.sleep(1.6)  # noqa: ASYNC251  # past the back-off, and the timeout as well
+        await anyio.sleep(1.0)
+        time.sleep(3.0)  # noqa: ASYNC251  # past the back-off, and the timeout as well
 
-    with RawServer(answer({}, status=429, headers={"Retry-After": "1"})) as server:
+    with RawServer(answer({}, status=429, headers={"Retry-After": "2"})) as server:
         anyio.run(main, server, backend=backend)
         assert len(server.requests) == 1
 
