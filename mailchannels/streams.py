@@ -36,7 +36,7 @@ class Streams(httpcore.AsyncNetworkBackend):
     """Where one connection gets its socket from.
 
     Attributes:
-        is_connecting: Whether the connection is still to come about, so that no request has left.
+        is_connecting: Whether a connection is coming about, over which no request has left yet.
     """
 
     def __init__(self) -> None:

@@ -30,7 +30,7 @@ EMPTY_PAGE = {"domains": [], "total": 0}
 class RawServer:
     """Reads requests and answers them by its behaviours in turn; the last one stays.
 
-    With `tls` it shakes hands with so many connections, and meets any other with silence.
+    With `tls` it shakes hands with the first `handshakes` connections, and meets any other with silence.
 
     Example:
         >>> with RawServer(reset(), answer(EMPTY_PAGE)) as server:
