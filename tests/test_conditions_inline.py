@@ -76,35 +76,82 @@ def _unjudged(monkeypatch: pytest.MonkeyPatch) -> None:
 # Turns
 
 
-def test_threads_take_turns_in_the_order_of_asking(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = dict.fromkeys(range(4), 0)
-    most_ahead: list[int] = []
+@pytest.fixture
+def are_waiting(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
+    """Released by each thread that begins to wait for its turn, and no longer looks for one unless it is told."""
+    wait, waiting = Bell.wait, threading.Semaphore(0)
 
-    def work(number: int) -> None:
-        together.wait(PATIENCE)
-        for _ in range(25):
-            client.domains.list()
-            made[number] += 1
-            most_ahead.append(made[number] - min(made.values()))
+    def wait_openly(bell: Bell, seconds: float) -> None:
+        waiting.release()
+        wait(bell, seconds)
 
-    monkeypatch.setattr(lines, "LOOK_AGAIN", PATIENCE)  # each is told
-    together = threading.Barrier(4)
-    with RawServer(answer(EMPTY_PAGE)) as server, blocking_client_for(server.url, max_connections=1) as client:
-        with ThreadPoolExecutor(4) as pool:
-            [*pool.map(work, range(4))]
+    monkeypatch.setattr(lines, "LOOK_AGAIN", PATIENCE)
+    monkeypatch.setattr(Bell, "wait", wait_openly)
+    return waiting
 
+
+def limits(server: RawServer) -> list[str]:
+    """How many domains each request asked for, in the order in which they came."""
+    return [str(httpx.URL(line.split()[1]).params["limit"]) for line in server.lines]
+
+
+def test_threads_take_turns_in_the_order_of_asking(are_waiting: threading.Semaphore) -> None:
+    with RawServer(when_released(answer(EMPTY_PAGE)), answer(EMPTY_PAGE)) as server:
+        client = blocking_client_for(server.url, max_connections=1)
+        with client, ThreadPoolExecutor(4) as pool:
+            first = pool.submit(lambda: [client.domains.list(limit=limit) for limit in (1, 5)])
+            server.wait_for_requests(1)
+            others = []
+            for limit in (2, 3, 4):
+                others.append(pool.submit(client.domains.list, limit=limit))
+                assert are_waiting.acquire(timeout=PATIENCE)
+            server.released.set()
+            first.result(PATIENCE)
+            for other in others:
+                other.result(PATIENCE)
+
+        assert limits(server) == ["1", "2", "3", "4", "5"]
         assert server.most_open == 1
-    assert max(most_ahead) <= 4  # the first may have made some before the others have begun
+
+
+def test_a_thread_that_asks_again_comes_after_the_one_that_was_called_and_is_slow_to_wake(
+    are_waiting: threading.Semaphore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait, has_asked_again = Bell.wait, threading.Event()
+
+    def wake_late(bell: Bell, seconds: float) -> None:
+        monkeypatch.setattr(Bell, "wait", ask_again)
+        wait(bell, seconds)
+        has_asked_again.wait(PATIENCE)
+
+    def ask_again(bell: Bell, seconds: float) -> None:
+        has_asked_again.set()
+        wait(bell, seconds)
+
+    def call_twice(client: MailChannels) -> None:
+        client.domains.list(limit=1)
+        client.domains.list(limit=3)
+        has_asked_again.set()
+
+    monkeypatch.setattr(Bell, "wait", wake_late)
+    with RawServer(when_released(answer(EMPTY_PAGE)), answer(EMPTY_PAGE)) as server:
+        client = blocking_client_for(server.url, max_connections=1)
+        with client, ThreadPoolExecutor(2) as pool:
+            first = pool.submit(call_twice, client)
+            server.wait_for_requests(1)
+            second = pool.submit(client.domains.list, limit=2)
+            assert are_waiting.acquire(timeout=PATIENCE)
+            server.released.set()
+            first.result(PATIENCE)
+            second.result(PATIENCE)
+
+        assert limits(server) == ["1", "2", "3"]
 
 
 def test_a_thread_that_is_held_up_just_as_it_calls_the_next_one_keeps_nobody_waiting(
-    monkeypatch: pytest.MonkeyPatch,
+    are_waiting: threading.Semaphore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wait, ring, are_waiting, has_second = Bell.wait, Bell.ring, threading.Semaphore(0), threading.Event()
-
-    def wait_openly(bell: Bell, seconds: float) -> None:
-        are_waiting.release()
-        wait(bell, seconds)
+    ring, has_second = Bell.ring, threading.Event()
 
     def ring_and_be_held_up(bell: Bell) -> None:
         monkeypatch.setattr(Bell, "ring", ring)
@@ -116,8 +163,6 @@ def test_a_thread_that_is_held_up_just_as_it_calls_the_next_one_keeps_nobody_wai
         has_second.set()
         return total
 
-    monkeypatch.setattr(lines, "LOOK_AGAIN", PATIENCE)  # each is told
-    monkeypatch.setattr(Bell, "wait", wait_openly)
     with RawServer(when_released(answer(EMPTY_PAGE)), answer(EMPTY_PAGE)) as server:
         client = blocking_client_for(server.url, max_connections=1)
         with client, ThreadPoolExecutor(3) as pool:
