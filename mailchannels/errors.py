@@ -59,6 +59,9 @@ __all__ = [
 ]
 
 
+_EARLIER: Final = "; an earlier attempt, whose answer was lost, may have been applied"
+
+
 def _rebuild(cls: type[MailChannelsError], args: tuple[object, ...], state: dict[str, object]) -> MailChannelsError:
     error = cls.__new__(cls)
     error.args = args
@@ -95,16 +98,21 @@ class RequestError(MailChannelsError):
     """No answer came back.
 
     Attributes:
-        maybe_applied: Whether the server may have acted on the request all the same.
+        maybe_applied: Whether the server may have acted on the request all the same, or on an earlier attempt at it.
     """
 
     def __init__(self, message: str, *, maybe_applied: bool) -> None:
         super().__init__(message)
         self.maybe_applied = maybe_applied
+        self._says_so = maybe_applied
+
+    def __str__(self) -> str:
+        # That there was no connection would let a reader believe that nothing can have happened.
+        return super().__str__() + (_EARLIER if self.maybe_applied and not self._says_so else "")
 
 
 class ConnectError(RequestError):
-    """No connection could be made, so nothing was sent.
+    """No connection could be made, so nothing was sent, unless by an earlier attempt: `maybe_applied` tells.
 
     Attributes:
         retryable: False where another attempt would fare the same, as with a certificate that cannot be verified.
@@ -210,7 +218,7 @@ class APIError(MailChannelsError):
         if self.retry_after is not None:
             text += f"; the server asks to wait {self.retry_after:g} s"
         if self.maybe_applied:
-            text += "; an earlier attempt, whose answer was lost, may have been applied"
+            text += _EARLIER
         if self.request_id is not None:
             text += f" [request {self.request_id}]"
         return text

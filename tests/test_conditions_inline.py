@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
     import respx
 
-pytestmark = [pytest.mark.usefixtures("environment"), pytest.mark.timeout(60)]
+pytestmark = pytest.mark.usefixtures("environment")
 
 needs_alarms: Final = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no alarm can be set here")
 

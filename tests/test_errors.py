@@ -199,6 +199,21 @@ def test_where_a_connection_broke_the_request_may_have_been_applied() -> None:
     assert ConnectionLost("what").maybe_applied is True
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectError("what"),
+        ConnectionLost("what"),
+        ConnectionStalled("what"),
+        RequestTimeout("what", maybe_applied=False),
+        RequestTimeout("what", maybe_applied=True),
+    ],
+    ids=repr,
+)
+def test_what_happened_to_the_only_attempt_is_all_that_is_said(error: RequestError) -> None:
+    assert str(error) == "what"
+
+
 # --- pickles and copies
 
 

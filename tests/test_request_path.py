@@ -43,6 +43,7 @@ from mailchannels import (
     Domain,
     MailChannels,
     MailChannelsError,
+    Outcome,
     Pacer,
     RateLimited,
     RequestError,
@@ -151,6 +152,9 @@ def test_a_call_cancelled_while_it_waits_for_a_connection_takes_none(backend: st
 # No connection, no answer, half an answer
 
 
+EARLIER = r"no connection to .* \(.*refused\); an earlier attempt, whose answer was lost, may have been applied$"
+
+
 @pytest.mark.asyncio
 async def test_a_lost_answer_followed_by_no_connection_stays_maybe_applied(waits: list[float]) -> None:
     with respx.mock() as router:
@@ -158,10 +162,22 @@ async def test_a_lost_answer_followed_by_no_connection_stays_maybe_applied(waits
             side_effect=[httpx.ReadError("gone"), httpx.ConnectError("refused")]
         )
         async with client_for(max_retries=1) as client:
-            with pytest.raises(ConnectError) as caught:
+            with pytest.raises(ConnectError, match=EARLIER) as caught:
                 await client.domains.provision(Domain("a.example", subscription_handle="demo"))
 
     assert caught.value.maybe_applied is True
+
+
+@pytest.mark.asyncio
+async def test_items_whose_answer_was_lost_before_there_was_no_connection_say_so(waits: list[float]) -> None:
+    with respx.mock() as router:
+        router.post(f"{HERE}{BATCHES}").mock(side_effect=[httpx.ReadError("gone"), httpx.ConnectError("refused")])
+        async with client_for(max_retries=1) as client:
+            result = await client.domains.bulk_provision(["a.example"], subscription_handle="demo")
+
+    [item] = result.errors
+    assert item.outcome is Outcome.UNKNOWN
+    assert re.search(EARLIER, item.comment or "")
 
 
 @pytest.mark.asyncio
