@@ -121,7 +121,7 @@ def _in_order(sections: Sequence[Json], like: Json | None) -> Sequence[Json]:
     for section in {*sections} - {None}:
         document = orjson.loads(orjson.dumps(section))
         others[section] = orjson.Fragment(orjson.dumps(_with_keys(document, like)))
-    return [others.get(section) for section in sections]
+    return [*map(others.get, sections)]
 
 
 def _with_keys(document: Json, like: Json) -> Json:

@@ -57,20 +57,26 @@ def of_domains(given: list[Domain | str], subscription_handle: str | None) -> Ba
         if plain is not None:
             return plain
     domains = [checks.outgoing(one) for one in given]
-    # Domains as a whole, so that what a subclass of a section adds is left out.
-    documents = [wire.unstructured(domain) for domain in domains]
-    settings, servers = (
-        [_written(document[key]) if key in document else None for document in documents]
-        for key in ("settings", "downstreamAddresses")
-    )
-    kept = _Kept.of(_Given.of(domains))
-    for handle in {*kept.handles} - {None, subscription_handle}:
+    columns = _Given.of(domains)
+    for handle in {*columns.handles} - {None, subscription_handle}:
         raise InvalidInput(
             "subscription_handle",
             f"{handle!r} is not the {subscription_handle!r} that is provisioned against; provision the domains of each"
             " subscription by themselves",
         )
-    return _batch(kept, settings, servers)
+    # Domains as a whole, so that what a subclass of a section adds is left out.
+    documents = [wire.unstructured(domain) for domain in domains]
+    settings = [
+        None if section is None else _Section(_fields_of_settings(section), _written(document["settings"]))
+        for section, document in zip(columns.settings, documents, strict=True)
+    ]
+    servers = [
+        None if section is None else _Section(_fields_of_servers(section), _written(document["downstreamAddresses"]))
+        for section, document in zip(columns.servers, documents, strict=True)
+    ]
+    return _batch(
+        _Kept(columns.names, columns.handles, settings, _kept(columns.admins), servers, _kept(columns.aliases))
+    )
 
 
 _Fields: TypeAlias = tuple[Any, ...]
@@ -98,34 +104,38 @@ class _Given(NamedTuple):
         )
 
 
+class _Section(NamedTuple):
+    """Settings or mail servers, which thousands of domains may share.
+
+    Attributes:
+        fields: What they hold, one server after the other.
+        written: They, as JSON.
+    """
+
+    fields: _Fields
+    written: orjson.Fragment
+
+
 class _Kept(NamedTuple):
     """What is kept of them: nothing that a caller may change."""
 
     names: list[str]
     handles: list[str | None]
-    settings: list[_Fields | None]
+    settings: list[_Section | None]
     admins: list[tuple[str, ...] | None]
-    servers: list[_Fields | None]
+    servers: list[_Section | None]
     aliases: list[tuple[str, ...] | None]
 
-    @classmethod
-    def of(cls, given: _Given) -> Self:
-        return cls(
-            given.names,
-            given.handles,
-            [
-                None
-                if one is None
-                else (one.abuse_policy, one.abuse_policy_override, one.spam_header_name, one.spam_header_value)
-                for one in given.settings
-            ],
-            [None if some is None else (*some,) for some in given.admins],
-            [None if some is None else _fields_of(some) for some in given.servers],
-            [None if some is None else (*some,) for some in given.aliases],
-        )
+
+def _kept(lists: list[list[str] | None]) -> list[tuple[str, ...] | None]:
+    return [None if some is None else tuple(some) for some in lists]
 
 
-def _fields_of(servers: list[DownstreamAddress]) -> _Fields:
+def _fields_of_settings(one: DomainSettings) -> _Fields:
+    return one.abuse_policy, one.abuse_policy_override, one.spam_header_name, one.spam_header_value
+
+
+def _fields_of_servers(servers: list[DownstreamAddress]) -> _Fields:
     fields: _Fields = ()
     for one in servers:
         fields += (one.priority, one.weight, one.port, one.target)
@@ -135,28 +145,28 @@ def _fields_of(servers: list[DownstreamAddress]) -> _Fields:
 def _of_plain(domains: list[Domain], subscription_handle: str | None) -> Batch[Domain | str] | None:
     """Do it at once; None where one of them has to be looked at by itself, and perhaps refused."""
     given = _Given.of(domains)
-    servers = [*filter(None, given.servers)]
+    lists = [*filter(None, given.servers)]
     if (
         {*map(type, given.names)} != {str}
         or not {*map(type, given.settings)} <= {DomainSettings, NoneType}
         or not {*map(type, chain(given.admins, given.servers, given.aliases))} <= {list, NoneType}
-        or max(map(len, servers), default=0) > checks.MAX_DOWNSTREAM_ADDRESSES
-        or not {*map(type, chain.from_iterable(servers))} <= {DownstreamAddress}
+        or max(map(len, lists), default=0) > checks.MAX_DOWNSTREAM_ADDRESSES
+        or not {*map(type, chain.from_iterable(lists))} <= {DownstreamAddress}
     ):
         return None
-    kept = _Kept.of(given)
-    if not are_short_names(chain(kept.names, *filter(None, kept.aliases))) or not are_short_addresses(
-        chain.from_iterable(filter(None, kept.admins))
+    admins, aliases = _kept(given.admins), _kept(given.aliases)  # first: what is kept is what is looked at
+    if not are_short_names(chain(given.names, *filter(None, aliases))) or not are_short_addresses(
+        chain.from_iterable(filter(None, admins))
     ):
         return None
     try:
-        if not {*kept.handles} <= {None, subscription_handle}:
+        if not {*given.handles} <= {None, subscription_handle}:
             return None
-        settings = [fields and _settings(*fields) for fields in kept.settings]
-        written = [None if fields is None else _servers(*fields) for fields in kept.servers]
+        settings = [None if one is None else _settings(*_fields_of_settings(one)) for one in given.settings]
+        servers = [None if some is None else _servers(*_fields_of_servers(some)) for some in given.servers]
     except (InvalidInput, TypeError):  # one that is refused, or that no cache can keep
         return None
-    return _batch(kept, settings, written)
+    return _batch(_Kept(given.names, given.handles, settings, admins, servers, aliases))
 
 
 class DomainsInColumns:
@@ -198,17 +208,17 @@ class DomainsInColumns:
 def _made(  # noqa: PLR0917  # one for each column
     name: str,
     handle: str | None,
-    settings: _Fields | None,
+    settings: _Section | None,
     admins: tuple[str, ...] | None,
-    servers: _Fields | None,
+    servers: _Section | None,
     aliases: tuple[str, ...] | None,
 ) -> Domain:
     return Domain(
         name,
         handle,
-        None if settings is None else DomainSettings(*settings),
+        None if settings is None else DomainSettings(*settings.fields),
         None if admins is None else [*admins],
-        None if servers is None else _servers_of(servers),
+        None if servers is None else _servers_of(servers.fields),
         None if aliases is None else [*aliases],
     )
 
@@ -217,8 +227,9 @@ def _servers_of(fields: _Fields) -> list[DownstreamAddress]:
     return [DownstreamAddress(*fields[first : first + 4]) for first in range(0, len(fields), 4)]
 
 
-def _batch(kept: _Kept, settings: list[wire.Json], servers: list[wire.Json]) -> Batch[Domain | str]:
+def _batch(kept: _Kept) -> Batch[Domain | str]:
     names, handles = kept.names, kept.handles
+    settings, servers = ([each and each.written for each in column] for column in (kept.settings, kept.servers))
     sent = wire.Sent(names, settings, kept.admins, servers, kept.aliases)
     fragments = wire.batch_items(sent)
     are_names_alone: list[bool] = []
@@ -228,17 +239,17 @@ def _batch(kept: _Kept, settings: list[wire.Json], servers: list[wire.Json]) -> 
 
 
 @lru_cache(maxsize=1_024, typed=True)
-def _settings(*fields: Any) -> orjson.Fragment:
+def _settings(*fields: Any) -> _Section:
     settings = DomainSettings(*fields)
     checks.settings("settings", settings)
-    return _written(wire.unstructured(settings))
+    return _Section(fields, _written(wire.unstructured(settings)))
 
 
 @lru_cache(maxsize=1_024, typed=True)
-def _servers(*fields: Any) -> orjson.Fragment:
+def _servers(*fields: Any) -> _Section:
     servers = _servers_of(fields)
     checks.downstream_addresses("downstream_addresses", servers)
-    return _written([*map(wire.unstructured, servers)])
+    return _Section(fields, _written([*map(wire.unstructured, servers)]))
 
 
 def _written(section: wire.Json) -> orjson.Fragment:
