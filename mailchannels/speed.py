@@ -1,4 +1,4 @@
-"""Requests by way of aiohttp, which costs about half the CPU of httpx's own way; for asyncio only.
+"""Requests by way of aiohttp, which costs less CPU than httpx's own way; for asyncio only.
 
 It is a transport of httpx, so that everything above it stays as it is. Whatever aiohttp would do of its own accord is
 turned off: it would read addresses anew and so change them, send requests again, follow redirects, keep cookies,
