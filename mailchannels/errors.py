@@ -4,7 +4,7 @@ MailChannelsError
 ├── ConfigurationError (ValueError)   the client was set up or used wrongly
 ├── InvalidInput (ValueError)         an argument was refused before any request
 ├── RequestError                      no answer: .maybe_applied says whether the server may have acted
-│   ├── ConnectError                  no connection; nothing was sent
+│   ├── ConnectError                  no connection came about
 │   ├── RequestTimeout (TimeoutError) no answer in time, or no turn within queue_timeout
 │   └── ConnectionLost                the connection broke before the answer was complete
 │       └── ConnectionStalled (RequestTimeout)  it stayed open, and the server silent for too long
@@ -59,7 +59,8 @@ __all__ = [
 ]
 
 
-_EARLIER: Final = "; an earlier attempt, whose answer was lost, may have been applied"
+EARLIER: Final = "; an earlier attempt may have been applied"
+"""What is said of a request whose last attempt was not applied, while one before may have been."""
 
 
 def _rebuild(cls: type[MailChannelsError], args: tuple[object, ...], state: dict[str, object]) -> MailChannelsError:
@@ -101,14 +102,16 @@ class RequestError(MailChannelsError):
         maybe_applied: Whether the server may have acted on the request all the same, or on an earlier attempt at it.
     """
 
+    _is_own_doubt = True
+
     def __init__(self, message: str, *, maybe_applied: bool) -> None:
         super().__init__(message)
         self.maybe_applied = maybe_applied
-        self._says_so = maybe_applied
+        self._is_own_doubt = maybe_applied
 
     def __str__(self) -> str:
         # That there was no connection would let a reader believe that nothing can have happened.
-        return super().__str__() + (_EARLIER if self.maybe_applied and not self._says_so else "")
+        return super().__str__() + (EARLIER if self.maybe_applied and not self._is_own_doubt else "")
 
 
 class ConnectError(RequestError):
@@ -182,7 +185,7 @@ class APIError(MailChannelsError):
         retry_after: Seconds the server asked to wait, where it did.
         headers: The answer's headers, names in lower case.
         body: The first 2,048 characters of a body that was not JSON, or of JSON without a message.
-        maybe_applied: Whether an earlier attempt whose answer was lost may have been applied.
+        maybe_applied: Whether an earlier attempt may have been applied.
     """
 
     def __init__(
@@ -218,7 +221,7 @@ class APIError(MailChannelsError):
         if self.retry_after is not None:
             text += f"; the server asks to wait {self.retry_after:g} s"
         if self.maybe_applied:
-            text += _EARLIER
+            text += EARLIER
         if self.request_id is not None:
             text += f" [request {self.request_id}]"
         return text

@@ -57,33 +57,27 @@ def of_domains(given: list[Domain | str], subscription_handle: str | None) -> Ba
         if plain is not None:
             return plain
     domains = [checks.outgoing(one) for one in given]
-    columns = _Given.of(domains)
+    columns = _Columns.of(domains)
     for handle in {*columns.handles} - {None, subscription_handle}:
         raise InvalidInput(
             "subscription_handle",
             f"{handle!r} is not the {subscription_handle!r} that is provisioned against; provision the domains of each"
             " subscription by themselves",
         )
-    # Domains as a whole, so that what a subclass of a section adds is left out.
-    documents = [wire.unstructured(domain) for domain in domains]
-    settings = [
-        None if section is None else _Section(_fields_of_settings(section), _written(document["settings"]))
-        for section, document in zip(columns.settings, documents, strict=True)
-    ]
-    servers = [
-        None if section is None else _Section(_fields_of_servers(section), _written(document["downstreamAddresses"]))
-        for section, document in zip(columns.servers, documents, strict=True)
-    ]
+    settings = [None if one is None else _section_of_settings(*_fields_of_settings(one)) for one in columns.settings]
+    servers = [None if some is None else _section_of_servers(*_fields_of_servers(some)) for some in columns.servers]
     return _batch(
-        _Kept(columns.names, columns.handles, settings, _kept(columns.admins), servers, _kept(columns.aliases))
+        _Kept(
+            columns.names, columns.handles, settings, _in_tuples(columns.admins), servers, _in_tuples(columns.aliases)
+        )
     )
 
 
 _Fields: TypeAlias = tuple[Any, ...]
 
 
-class _Given(NamedTuple):
-    """Domains as they were given, in columns."""
+class _Columns(NamedTuple):
+    """Domains in columns, with what the objects that a caller may change hold."""
 
     names: list[str]
     handles: list[str | None]
@@ -127,7 +121,7 @@ class _Kept(NamedTuple):
     aliases: list[tuple[str, ...] | None]
 
 
-def _kept(lists: list[list[str] | None]) -> list[tuple[str, ...] | None]:
+def _in_tuples(lists: list[list[str] | None]) -> list[tuple[str, ...] | None]:
     return [None if some is None else tuple(some) for some in lists]
 
 
@@ -144,7 +138,7 @@ def _fields_of_servers(servers: list[DownstreamAddress]) -> _Fields:
 
 def _of_plain(domains: list[Domain], subscription_handle: str | None) -> Batch[Domain | str] | None:
     """Do it at once; None where one of them has to be looked at by itself, and perhaps refused."""
-    given = _Given.of(domains)
+    given = _Columns.of(domains)
     lists = [*filter(None, given.servers)]
     if (
         {*map(type, given.names)} != {str}
@@ -154,7 +148,7 @@ def _of_plain(domains: list[Domain], subscription_handle: str | None) -> Batch[D
         or not {*map(type, chain.from_iterable(lists))} <= {DownstreamAddress}
     ):
         return None
-    admins, aliases = _kept(given.admins), _kept(given.aliases)  # first: what is kept is what is looked at
+    admins, aliases = _in_tuples(given.admins), _in_tuples(given.aliases)  # first: what is kept is what is looked at
     if not are_short_names(chain(given.names, *filter(None, aliases))) or not are_short_addresses(
         chain.from_iterable(filter(None, admins))
     ):
@@ -162,9 +156,9 @@ def _of_plain(domains: list[Domain], subscription_handle: str | None) -> Batch[D
     try:
         if not {*given.handles} <= {None, subscription_handle}:
             return None
-        settings = [None if one is None else _settings(*_fields_of_settings(one)) for one in given.settings]
-        servers = [None if some is None else _servers(*_fields_of_servers(some)) for some in given.servers]
-    except (InvalidInput, TypeError):  # one that is refused, or that no cache can keep
+        settings = [None if one is None else _shared_settings(*_fields_of_settings(one)) for one in given.settings]
+        servers = [None if some is None else _shared_servers(*_fields_of_servers(some)) for some in given.servers]
+    except (InvalidInput, TypeError):  # one that is refused, or that no cache should keep
         return None
     return _batch(_Kept(given.names, given.handles, settings, admins, servers, aliases))
 
@@ -239,14 +233,30 @@ def _batch(kept: _Kept) -> Batch[Domain | str]:
 
 
 @lru_cache(maxsize=1_024, typed=True)
-def _settings(*fields: Any) -> _Section:
+def _shared_settings(*fields: Any) -> _Section:
+    _hold_plain(fields)
+    return _section_of_settings(*fields)
+
+
+@lru_cache(maxsize=1_024, typed=True)
+def _shared_servers(*fields: Any) -> _Section:
+    _hold_plain(fields)
+    return _section_of_servers(*fields)
+
+
+def _hold_plain(fields: _Fields) -> None:
+    """Keep what may be equal and yet another, as a text of a caller's own kind, out of other domains' items."""
+    if not {*map(type, fields)} <= {str, int, bool, NoneType}:
+        raise TypeError
+
+
+def _section_of_settings(*fields: Any) -> _Section:
     settings = DomainSettings(*fields)
     checks.settings("settings", settings)
     return _Section(fields, _written(wire.unstructured(settings)))
 
 
-@lru_cache(maxsize=1_024, typed=True)
-def _servers(*fields: Any) -> _Section:
+def _section_of_servers(*fields: Any) -> _Section:
     servers = _servers_of(fields)
     checks.downstream_addresses("downstream_addresses", servers)
     return _Section(fields, _written([*map(wire.unstructured, servers)]))

@@ -158,7 +158,9 @@ class Transport:
         late = f"{method} {path}: no answer within the timeout of {allowed:g} s"
         if request.sent and not request.answered:
             raise ConnectionStalled(late)
-        raise RequestTimeout(late, maybe_applied=request.sent or request.in_doubt)
+        error = RequestTimeout(late, maybe_applied=request.sent)
+        error.maybe_applied = error.maybe_applied or request.in_doubt
+        raise error
 
     async def _attempts(
         self,

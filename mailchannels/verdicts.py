@@ -6,11 +6,12 @@ It knows nothing of requests.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Final, TypeVar
 
 from attrs import define, field
 
-from .errors import APIError, ConfigurationError, InvalidInput, MailChannelsError, RequestError
+from .errors import EARLIER, APIError, ConfigurationError, InvalidInput, MailChannelsError, RequestError
 from .models.bulk import RETRYABLE_CODES, Outcome
 
 ErrorT = TypeVar("ErrorT", bound=MailChannelsError)
@@ -55,7 +56,10 @@ def refused(error: InvalidInput) -> Verdict:
 
 def not_sent(reason: MailChannelsError) -> Verdict:
     """Judge an input that comes after what stopped the call."""
-    return Verdict(Outcome.NOT_SENT, comment=f"not sent, because the job stopped: {reason}", error=reason)
+    said = copy(reason)
+    if isinstance(said, (APIError, RequestError)):
+        said.maybe_applied = False  # what came of an earlier attempt is no matter of what was never sent
+    return Verdict(Outcome.NOT_SENT, comment=f"not sent, because the job stopped: {said}", error=reason)
 
 
 def bare(error: ErrorT) -> ErrorT:
@@ -68,7 +72,8 @@ def verdict_on_all(error: MailChannelsError) -> Verdict:
     """Judge every input of a request that failed as a whole."""
     if isinstance(error, APIError):
         lost = error.maybe_applied or error.status in LOST_AT_A_GATEWAY
-        return Verdict(Outcome.UNKNOWN if lost else Outcome.FAILED, error.status, error.message, error)
+        comment = error.message + (EARLIER if error.maybe_applied else "")
+        return Verdict(Outcome.UNKNOWN if lost else Outcome.FAILED, error.status, comment, error)
     if isinstance(error, ConfigurationError) or (isinstance(error, RequestError) and not error.maybe_applied):
         return Verdict(Outcome.NOT_SENT, comment=str(error), error=error)
     return Verdict(Outcome.UNKNOWN, comment=str(error), error=error)

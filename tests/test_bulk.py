@@ -745,6 +745,60 @@ async def test_what_is_done_to_a_domain_after_it_was_sent_does_not_change_its_it
     assert item.settings_applied
 
 
+def full_domain(name: str) -> Domain:
+    return Domain(name, None, DomainSettings("flag"), ["a@b.example"], [attrs.evolve(MAIL_SERVER)], [f"www.{name}"])
+
+
+@pytest.mark.parametrize("others", [[], ["n.example"]], ids=["domains alone", "beside a name"])
+@pytest.mark.asyncio
+async def test_what_is_done_to_one_item_does_not_change_another(others: list[str], api: Api) -> None:
+    given = [full_domain(name) for name in names(2)]
+
+    async with client_for() as client:
+        result = await client.domains.bulk_provision([*given, *others], subscription_handle="demo")
+    first, second = (item.domain for item in result.successes[:2])
+    assert first.settings is not None
+    assert first.downstream_addresses is not None
+    first.settings.abuse_policy = "block"
+    first.downstream_addresses[0].target = "another.example."
+    first.downstream_addresses.clear()
+
+    assert second == given[1]
+
+
+@pytest.mark.parametrize("others", [[], ["n.example"]], ids=["domains alone", "beside a name"])
+@pytest.mark.asyncio
+async def test_settings_that_are_equal_but_of_other_kinds_are_told_apart(others: list[str], api: Api) -> None:
+    class Text(str):
+        __slots__ = ()
+
+    given = [
+        Domain(name, settings=DomainSettings(spam_header_name=kind("X-Spam")))
+        for name, kind in zip(names(3), (str, Text, str), strict=True)
+    ]
+
+    async with client_for() as client:
+        result = await client.domains.bulk_provision([*given, *others], subscription_handle="demo")
+
+    shown = [item.domain.settings for item in result.successes[:3] if isinstance(item.domain, Domain)]
+    assert [type(each and each.spam_header_name) for each in shown] == [str, Text, str]
+
+
+@pytest.mark.asyncio
+async def test_a_priority_of_true_is_refused_though_one_of_1_was_sent_before(api: Api) -> None:
+    async with client_for() as client:
+        results = [
+            await client.domains.bulk_provision(
+                [Domain("a.example", downstream_addresses=[attrs.evolve(MAIL_SERVER, priority=priority)])],
+                subscription_handle="demo",
+            )
+            for priority in (1, True)
+        ]
+
+    assert [len(result.successes) for result in results] == [1, 0]
+    assert "priority" in str(results[1].errors[0].error)
+
+
 async def bulk_provision() -> BulkProvisionResult:
     async with client_for() as client:
         return await client.domains.bulk_provision(refilled(names(3)), subscription_handle="demo")

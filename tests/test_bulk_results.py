@@ -71,6 +71,19 @@ async def test_a_result_says_what_stopped_its_call(status: int, cls: type[MailCh
     assert provisioned.errors[-1].error is provisioned.stopped_by
 
 
+async def test_that_an_attempt_may_have_been_applied_is_said_of_what_was_sent_alone(api: respx.Route) -> None:
+    refused = httpx.Response(403, json={"message": "the limit is reached"})
+    api.side_effect = [httpx.ReadError("gone"), refused]
+
+    async with client_for(max_retries=1) as client:
+        result = await client.domains.bulk_provision(names(1_001), subscription_handle="demo", concurrency=1)
+
+    first, *_, last = result.errors
+    assert (first.outcome, last.outcome) == (Outcome.UNKNOWN, Outcome.NOT_SENT)
+    assert first.comment == "the limit is reached; an earlier attempt may have been applied"
+    assert str(last.comment).endswith("403 the limit is reached")
+
+
 async def test_a_client_closed_meanwhile_is_what_stopped_the_call(api: respx.Route) -> None:
     api.respond(200, json={})
     seen: list[BulkProvisionResult] = []

@@ -96,6 +96,11 @@ def api_error(cls: type[APIError]) -> APIError:
     )
 
 
+def after_one_in_doubt(error: ConnectError) -> ConnectError:
+    error.maybe_applied = True
+    return error
+
+
 RESULT: Final = BulkProvisionResult.of([BulkProvisionItem(index=0, domain=Domain("a.example"), outcome=Outcome.FAILED)])
 SAMPLES: Final = [
     MailChannelsError("what"),
@@ -103,6 +108,7 @@ SAMPLES: Final = [
     InvalidInput("records[2].port", "is 0"),
     RequestError("what", maybe_applied=True),
     ConnectError("what", retryable=False),
+    after_one_in_doubt(ConnectError("what")),
     RequestTimeout("what", maybe_applied=False),
     RequestTimeout("what", maybe_applied=True),
     ConnectionLost("what"),
@@ -169,7 +175,7 @@ def test_a_status_has_its_class(status: int) -> None:
 def test_an_api_error_says_everything_that_helps() -> None:
     assert str(api_error(Conflict)) == (
         "PUT /domains/example.com: 499 no (first; second); the server asks to wait 1.5 s;"
-        " an earlier attempt, whose answer was lost, may have been applied [request request-1]"
+        " an earlier attempt may have been applied [request request-1]"
     )
 
 

@@ -152,20 +152,53 @@ def test_a_call_cancelled_while_it_waits_for_a_connection_takes_none(backend: st
 # No connection, no answer, half an answer
 
 
-EARLIER = r"no connection to .* \(.*refused\); an earlier attempt, whose answer was lost, may have been applied$"
+EARLIER = r"no connection to .* \(.*refused\); an earlier attempt may have been applied$"
 
 
+@pytest.mark.parametrize("first", [httpx.ReadError("gone"), httpx.Response(500)], ids=["lost", "500"])
 @pytest.mark.asyncio
-async def test_a_lost_answer_followed_by_no_connection_stays_maybe_applied(waits: list[float]) -> None:
+async def test_an_attempt_in_doubt_followed_by_no_connection_stays_maybe_applied(
+    first: Exception | httpx.Response, waits: list[float]
+) -> None:
     with respx.mock() as router:
-        router.post(f"{HERE}/inbound/v1/domains").mock(
-            side_effect=[httpx.ReadError("gone"), httpx.ConnectError("refused")]
-        )
+        router.post(f"{HERE}/inbound/v1/domains").mock(side_effect=[first, httpx.ConnectError("refused")])
         async with client_for(max_retries=1) as client:
             with pytest.raises(ConnectError, match=EARLIER) as caught:
                 await client.domains.provision(Domain("a.example", subscription_handle="demo"))
 
     assert caught.value.maybe_applied is True
+
+
+@pytest.mark.asyncio
+async def test_a_lost_answer_followed_by_another_is_told_of_as_one(waits: list[float]) -> None:
+    with respx.mock() as router:
+        router.get(f"{HERE}/inbound/v1/domains").mock(side_effect=httpx.ReadError("gone"))
+        async with client_for(max_retries=1) as client:
+            with pytest.raises(ConnectionLost, match=r"complete \(.*gone\)$"):
+                await client.domains.list()
+
+
+@pytest.mark.asyncio
+async def test_a_timeout_of_an_attempt_that_was_not_sent_tells_of_the_one_that_was(
+    waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, attempts = asyncio.BaseEventLoop.create_connection, 0
+
+    async def once(*args: Any, **options: Any) -> Any:
+        nonlocal attempts
+        attempts += 1
+        if attempts > 1:
+            await asyncio.Event().wait()
+        return await connect(*args, **options)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "create_connection", once)
+
+    with RawServer(reset()) as server:
+        async with client_for(server.url, max_retries=1, timeout=1.5) as client:
+            with pytest.raises(RequestTimeout, match=r"timeout of 1\.5 s; an earlier attempt may have been applied$"):
+                await client.domains.list()
+
+    assert attempts == 2
 
 
 @pytest.mark.asyncio
