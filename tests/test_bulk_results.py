@@ -68,6 +68,7 @@ async def test_a_result_says_what_stopped_its_call(status: int, cls: type[MailCh
     for stopped_by in (provisioned.stopped_by, linked.stopped_by):
         assert type(stopped_by) is cls
         assert "the limit is reached" in str(stopped_by)
+    assert provisioned.errors[0].comment == "the limit is reached"
     assert provisioned.errors[-1].error is provisioned.stopped_by
 
 
