@@ -12,7 +12,7 @@ MAIL_SERVER = DownstreamAddress(priority=10, weight=10, port=25, target="mx1.hos
 
 
 async def every_method_awaited(simulator: Simulator) -> None:
-    """Go through the twelve methods and the iterators with the async client."""
+    """Go through the methods and the iterators with the async client."""
     async with AsyncMailChannels(simulator.api_key, base_url=simulator.base_url) as client:
         domains = client.domains
 
@@ -56,6 +56,14 @@ async def every_method_awaited(simulator: Simulator) -> None:
         async for address in domains.iter_list_downstream_addresses("async.example"):
             print("iter_list_downstream_addresses:", address.target)
 
+        await domains.update_settings("async.example", DomainSettings(spam_header_name="X-Spam"))
+        page = await domains.list(domains=["async.example"])
+        print("update_settings:", page.domains[0].settings)
+
+        print("create_alias:", await domains.create_alias("async.example", "async-too.example"))
+        await domains.delete_alias("async.example", "async-too.example")
+        print("delete_alias: async-too.example is gone")
+
         await domains.delete("async-1.example")
         print("delete:", (await domains.list(domains=["async-1.example"])).total, "left")
         await domains.update_api_key("async-2.example", "another-key")
@@ -63,7 +71,7 @@ async def every_method_awaited(simulator: Simulator) -> None:
 
 
 def every_method_called(simulator: Simulator) -> None:
-    """Go through the twelve methods and the iterators with the blocking client."""
+    """Go through the methods and the iterators with the blocking client."""
     with MailChannels(simulator.api_key, base_url=simulator.base_url) as client:
         domains = client.domains
 
@@ -106,6 +114,14 @@ def every_method_called(simulator: Simulator) -> None:
         print("list_downstream_addresses:", domains.list_downstream_addresses("blocking.example"))
         for address in domains.iter_list_downstream_addresses("blocking.example"):
             print("iter_list_downstream_addresses:", address.target)
+
+        domains.update_settings("blocking.example", DomainSettings(spam_header_name="X-Spam"))
+        page = domains.list(domains=["blocking.example"])
+        print("update_settings:", page.domains[0].settings)
+
+        print("create_alias:", domains.create_alias("blocking.example", "blocking-too.example"))
+        domains.delete_alias("blocking.example", "blocking-too.example")
+        print("delete_alias: blocking-too.example is gone")
 
         domains.delete("blocking-1.example")
         print("delete:", domains.list(domains=["blocking-1.example"]).total, "left")
